@@ -1,0 +1,9 @@
+//! The rules of trading, pure and deterministic: validation, matching, settlement.
+//!
+//! What is absent: serde, tokio, Kafka, databases, clocks, random numbers, floating point and iteration over hash maps.
+//! The same input in the same order gives the same output. Time comes from the record, identities from positions.
+
+pub mod accepted;
+pub mod execution;
+pub mod money;
+pub mod types;

@@ -1,0 +1,7 @@
+//! The runtime of Tapeline's components: what a processor and a sink are, the loops that drive them exactly once,
+//! the journal, the topology, and what operations look at (metrics, health, logs).
+//!
+//! What is absent: any trading rule, any Kafka client (see [`port`] for what one must offer) and any database.
+
+pub mod addresses;
+pub mod sink;

@@ -1,0 +1,203 @@
+//! The Confluent wire format: a zero byte, the schema id (4 bytes, big endian), the Avro body.
+//!
+//! Records written with the schema that this build knows are decoded straight into the wire type. Records of another
+//! version are resolved by the writer's schema, which a [`SchemaSource`] looks up once per id.
+
+use crate::wire;
+use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::writer::datum::GenericDatumWriter;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::{Arc, Once, OnceLock};
+
+/// Bytes before the Avro body.
+pub const HEADER_BYTES: usize = 5;
+
+/// No field of a record may claim more memory than this: brokers refuse records of over 1 MiB, so a larger claim is garbage.
+const MAX_FIELD_BYTES: usize = 4 << 20;
+
+/// A type that is the value of a topic.
+pub trait Wire: Serialize + DeserializeOwned + Sized {
+    /// The Avro schema as it stands in `schemas/`.
+    const SCHEMA_JSON: &'static str;
+
+    /// The parsed schema.
+    fn schema() -> &'static Schema;
+}
+
+macro_rules! wire_schema {
+    ($($type:ty => $file:literal),* $(,)?) => {$(
+        impl Wire for $type {
+            const SCHEMA_JSON: &'static str = include_str!(concat!("../", $file));
+
+            #[allow(clippy::expect_used, reason = "start-up invariant: a committed schema parses; a test reads them all")]
+            fn schema() -> &'static Schema {
+                static SCHEMA: OnceLock<Schema> = OnceLock::new();
+                SCHEMA.get_or_init(|| {
+                    limit_memory();
+                    Schema::parse_str(Self::SCHEMA_JSON).expect(concat!($file, " is a valid Avro schema"))
+                })
+            }
+        }
+    )*};
+}
+
+wire_schema! {
+    wire::Command => "orders.avsc",
+    wire::ValidatedCommand => "orders.validated.avsc",
+    wire::Rejection => "orders.rejected.avsc",
+    wire::Execution => "trades.executed.avsc",
+    wire::Settlement => "trades.settled.avsc",
+    wire::Instrument => "reference.instruments.avsc",
+    wire::Account => "reference.accounts.avsc",
+    wire::MarketTick => "market.ticks.avsc",
+    wire::Tick => "clock.avsc",
+    wire::JournalEntry => "journal.avsc",
+}
+
+fn limit_memory() {
+    static LIMIT: Once = Once::new();
+    LIMIT.call_once(|| {
+        apache_avro::util::max_allocation_bytes(MAX_FIELD_BYTES);
+    });
+}
+
+/// Where the writer's schema of an id comes from: the schema registry, or a table in tests.
+pub trait SchemaSource: Send + Sync {
+    /// The schema's JSON; `None` if there is no such id.
+    ///
+    /// # Errors
+    /// A sentence, if the source can't be asked now.
+    fn schema_json(&self, id: u32) -> Result<Option<String>, String>;
+}
+
+/// Why a record could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The record has no value.
+    #[error("the record has no value")]
+    Empty,
+    /// The first bytes are not those of the Confluent wire format.
+    #[error("not in Confluent wire format: it must begin with byte 0 and a schema id of 4 bytes")]
+    NotFramed,
+    /// The registry does not know the schema id.
+    #[error("schema id {0} is not in the registry")]
+    UnknownSchema(u32),
+    /// The body does not fit the schema.
+    #[error("the body does not fit schema id {id}: {why}")]
+    Malformed {
+        /// Schema id of the record.
+        id: u32,
+        /// The decoder's own words.
+        why: String,
+    },
+    /// The registry can't be asked now: not the record's fault, try again.
+    #[error("the schema registry can't be asked: {0}")]
+    SourceAway(String),
+}
+
+impl DecodeError {
+    /// Whether the record itself is at fault, so that it belongs to the dead letters.
+    pub const fn is_poison(&self) -> bool {
+        !matches!(self, Self::SourceAway(_))
+    }
+}
+
+/// Writes values of one topic.
+pub struct Encoder<T: Wire> {
+    header: [u8; HEADER_BYTES],
+    writer: GenericDatumWriter<'static>,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T: Wire> Encoder<T> {
+    /// An encoder whose records carry `schema_id`, the registry's id of [`Wire::SCHEMA_JSON`].
+    ///
+    /// # Errors
+    /// If the schema's names can't be resolved (a start-up error).
+    pub fn new(schema_id: u32) -> Result<Self, String> {
+        let id = schema_id.to_be_bytes();
+        let writer = GenericDatumWriter::builder(T::schema())
+            .validate(false)
+            .human_readable(false)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self { header: [0, id[0], id[1], id[2], id[3]], writer, of: PhantomData })
+    }
+
+    /// Appends header and body of `value` to `buffer`.
+    ///
+    /// # Errors
+    /// If `value` does not fit the schema, which the test of all wire types rules out.
+    pub fn encode(&self, value: &T, buffer: &mut Vec<u8>) -> Result<(), String> {
+        buffer.extend_from_slice(&self.header);
+        self.writer.write_ser(buffer, value).map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+/// Reads values of one topic.
+pub struct Decoder<T: Wire> {
+    own_id: u32,
+    own: GenericDatumReader<'static>,
+    others: HashMap<u32, Schema>,
+    source: Arc<dyn SchemaSource>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: Wire> Decoder<T> {
+    /// A decoder that knows `own_id` as the id of its own schema and asks `source` for others.
+    ///
+    /// # Errors
+    /// If the schema's names can't be resolved (a start-up error).
+    pub fn new(own_id: u32, source: Arc<dyn SchemaSource>) -> Result<Self, String> {
+        let own = GenericDatumReader::builder(T::schema())
+            .human_readable(false)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self { own_id, own, others: HashMap::new(), source, of: PhantomData })
+    }
+
+    /// The value in `payload`.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn decode(&mut self, payload: Option<&[u8]>) -> Result<T, DecodeError> {
+        let payload = payload.ok_or(DecodeError::Empty)?;
+        let [0, a, b, c, d, body @ ..] = payload else {
+            return Err(DecodeError::NotFramed);
+        };
+        let id = u32::from_be_bytes([*a, *b, *c, *d]);
+        let mut body = body;
+        let malformed = |why: String| DecodeError::Malformed { id, why };
+        let value = if id == self.own_id {
+            self.own.read_deser::<T>(&mut body).map_err(|error| malformed(error.to_string()))?
+        } else {
+            self.decode_resolved(id, &mut body)?
+        };
+        if body.is_empty() {
+            Ok(value)
+        } else {
+            Err(malformed(format!("{} bytes are left over", body.len())))
+        }
+    }
+
+    fn decode_resolved(&mut self, id: u32, body: &mut &[u8]) -> Result<T, DecodeError> {
+        let malformed = |error: apache_avro::Error| DecodeError::Malformed { id, why: error.to_string() };
+        if !self.others.contains_key(&id) {
+            let json = self.source.schema_json(id).map_err(DecodeError::SourceAway)?;
+            let json = json.ok_or(DecodeError::UnknownSchema(id))?;
+            self.others.insert(id, Schema::parse_str(&json).map_err(malformed)?);
+        }
+        let writer = self.others.get(&id).ok_or(DecodeError::UnknownSchema(id))?;
+        let reader = GenericDatumReader::builder(writer)
+            .reader_schema(T::schema())
+            .human_readable(false)
+            .build()
+            .map_err(malformed)?;
+        let value = reader.read_value(body).map_err(malformed)?;
+        apache_avro::from_value(&value).map_err(malformed)
+    }
+}

@@ -1,0 +1,42 @@
+//! Rust types of the shape of each topic's Avro schema: flat, every field as on the wire.
+//!
+//! The domain has its own types; [`crate::Unfit`] is what a conversion says when a record can't be one of them.
+
+mod command;
+mod execution;
+mod journal;
+mod market;
+mod reference;
+mod settlement;
+
+pub use command::*;
+pub use execution::*;
+pub use journal::*;
+pub use market::*;
+pub use reference::*;
+pub use settlement::*;
+
+/// An Avro enum with `UNKNOWN` as its default symbol, and the name of each symbol.
+macro_rules! wire_enum {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $symbol:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        #[allow(missing_docs, reason = "the symbols are documented in the schema")]
+        pub enum $name {
+            #[serde(rename = "UNKNOWN")]
+            Unknown,
+            $(#[serde(rename = $symbol)] $variant,)*
+        }
+
+        impl $name {
+            /// The symbol as it stands in the schema.
+            pub const fn symbol(self) -> &'static str {
+                match self {
+                    Self::Unknown => "UNKNOWN",
+                    $(Self::$variant => $symbol,)*
+                }
+            }
+        }
+    };
+}
+pub(crate) use wire_enum;
