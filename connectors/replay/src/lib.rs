@@ -1,1 +1,49 @@
-//! Under construction.
+//! Streams of commands and market trades as an upstream exchange would publish them: read from files
+//! ([`aapl`], [`market`]) or generated ([`generate`]), with the time at which each one is due ([`pace`]).
+//!
+//! What is absent: Kafka, threads and clocks. A caller publishes what these iterators give, and sleeps.
+
+pub mod aapl;
+mod funding;
+pub mod generate;
+pub mod market;
+pub mod pace;
+mod table;
+
+pub use funding::FundedAccount;
+pub use table::{Format, ReadError, detect};
+
+use smol_str::SmolStr;
+use tapeline_schemas::wire;
+
+/// A command and when it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timed {
+    /// Nanoseconds since the first record of the stream; never falls.
+    pub at_ns: u64,
+    /// What to publish, with the account as the record's key.
+    pub command: wire::Command,
+}
+
+/// A command that says nothing yet but who commands what.
+fn blank(account: SmolStr, client_order_id: SmolStr, kind: wire::CommandKind) -> wire::Command {
+    wire::Command {
+        account,
+        client_order_id,
+        kind,
+        instrument: None,
+        side: None,
+        order_type: None,
+        time_in_force: None,
+        quantity: None,
+        price: None,
+        stop_price: None,
+        display_quantity: None,
+        post_only: false,
+        expires_at_ms: None,
+        self_trade_prevention: None,
+        target_client_order_id: None,
+        asset: None,
+        amount: None,
+    }
+}

@@ -4,6 +4,9 @@
 //! The same input in the same order gives the same output. Time comes from the record, identities from positions.
 
 pub mod accepted;
+pub mod command;
 pub mod execution;
 pub mod money;
+pub mod risk;
+pub mod settlement;
 pub mod types;

@@ -4,4 +4,17 @@
 //! What is absent: any trading rule, any Kafka client (see [`port`] for what one must offer) and any database.
 
 pub mod addresses;
+pub mod dead_letter;
+pub mod event_decoder;
+pub mod journal;
+pub mod lane;
+pub mod metrics;
+pub mod port;
+pub mod processor;
+mod restore;
+pub mod serve;
 pub mod sink;
+pub mod sink_lane;
+pub mod supervisor;
+mod task;
+pub mod topology;

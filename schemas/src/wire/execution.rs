@@ -2,12 +2,12 @@
 //!
 //! The shapes are those of `schemas/*.avsc`; the test `every_wire_type_fits_its_schema` holds them together.
 
-use super::wire_enum;
-use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
 use super::command::OrderType;
 use super::command::Side;
 use super::command::TimeInForce;
+use super::wire_enum;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// An order after an event, whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 //!
 //! The shapes are those of `schemas/*.avsc`; the test `every_wire_type_fits_its_schema` holds them together.
 
+use super::command::Side;
 use super::wire_enum;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
-use super::command::Side;
 
 /// A trade or a quote of an outside venue. Record key: the instrument.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 //!
 //! The shapes are those of `schemas/*.avsc`; the test `every_wire_type_fits_its_schema` holds them together.
 
+use super::command::Side;
 use super::wire_enum;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
-use super::command::Side;
 
 /// What is left of the order after the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

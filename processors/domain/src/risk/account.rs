@@ -1,0 +1,124 @@
+//! One account: its balances, its open orders and the client order ids that it has used. Holds no rule.
+
+use super::Hold;
+use crate::command::FirstVerdict;
+use crate::settlement::OrderRest;
+use crate::types::{Account, OrderId, OrderType, Side, Units};
+use smol_str::SmolStr;
+use std::collections::HashMap;
+
+/// A balance in one asset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Free to use.
+    pub available: Units,
+    /// Held for open orders and withdrawals.
+    pub reserved: Units,
+}
+
+/// An order that the validator has accepted and not yet seen end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOrder {
+    /// The client's own identity of it.
+    pub client_order_id: SmolStr,
+    /// Its book.
+    pub instrument: SmolStr,
+    /// Buy or sell.
+    pub side: Side,
+    /// As placed.
+    pub order_type: OrderType,
+    /// Worst price.
+    pub price: Units,
+    /// Total quantity.
+    pub quantity: Units,
+    /// Still open, as far as settlements have told.
+    pub leaves: Units,
+    /// Still reserved, as far as settlements have told.
+    pub reserved: Units,
+    /// Asset of `reserved`.
+    pub reserve_asset: SmolStr,
+    /// Taker fee fixed at acceptance, parts per million.
+    pub taker_fee_ppm: i64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct AccountState {
+    pub(super) reference: Option<Account>,
+    /// Few assets an account: a short list is faster than a map and has an order.
+    balances: Vec<(SmolStr, Balance)>,
+    orders: HashMap<OrderId, OpenOrder>,
+    order_ids: HashMap<SmolStr, OrderId>,
+    verdicts: HashMap<SmolStr, FirstVerdict>,
+}
+
+impl AccountState {
+    pub(super) fn balance(&self, asset: &str) -> Balance {
+        self.balances
+            .iter()
+            .find(|(name, _)| name == asset)
+            .map(|(_, balance)| *balance)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn set_balance(&mut self, asset: &SmolStr, balance: Balance) {
+        match self.balances.iter_mut().find(|(name, _)| name == asset) {
+            Some((_, current)) => *current = balance,
+            None => self.balances.push((asset.clone(), balance)),
+        }
+    }
+
+    /// Moves `hold` from available to reserved; the ladder has checked that it is there.
+    pub(super) fn reserve(&mut self, hold: &Hold) {
+        let mut balance = self.balance(&hold.asset);
+        balance.available -= hold.amount;
+        balance.reserved += hold.amount;
+        self.set_balance(&hold.asset, balance);
+    }
+
+    pub(super) fn open_orders(&self) -> usize {
+        self.orders.len()
+    }
+
+    pub(super) fn open_order(&mut self, order_id: OrderId, order: OpenOrder) {
+        self.order_ids
+            .insert(order.client_order_id.clone(), order_id);
+        self.orders.insert(order_id, order);
+    }
+
+    pub(super) fn order_of(&self, client_order_id: &str) -> Option<(OrderId, &OpenOrder)> {
+        let order_id = *self.order_ids.get(client_order_id)?;
+        Some((order_id, self.orders.get(&order_id)?))
+    }
+
+    pub(super) fn follow_order(&mut self, order_id: OrderId, rest: OrderRest) {
+        if rest.done {
+            if let Some(order) = self.orders.remove(&order_id) {
+                self.order_ids.remove(&order.client_order_id);
+            }
+        } else if let Some(order) = self.orders.get_mut(&order_id) {
+            order.price = rest.price;
+            order.quantity = rest.quantity;
+            order.leaves = rest.leaves;
+            order.reserved = rest.reserved;
+        }
+    }
+
+    /// The first verdict on a client order id: remembered, or that of an order which is open still.
+    pub(super) fn first_verdict(&self, client_order_id: &str) -> Option<FirstVerdict> {
+        let open = || self.order_ids.get(client_order_id);
+        self.verdicts.get(client_order_id).copied().or_else(|| {
+            open().map(|order_id| FirstVerdict {
+                command_id: *order_id,
+                rejected: None,
+            })
+        })
+    }
+
+    pub(super) fn remember(&mut self, client_order_id: SmolStr, verdict: FirstVerdict) {
+        self.verdicts.insert(client_order_id, verdict);
+    }
+
+    pub(super) fn forget(&mut self, client_order_id: &str) {
+        self.verdicts.remove(client_order_id);
+    }
+}

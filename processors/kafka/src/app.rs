@@ -1,0 +1,349 @@
+//! Puts components together: reads topology and environment, builds lanes on threads of their own, keeps them alive,
+//! serves HTTP, ends on SIGTERM. Used by every binary and by `tapeline run`.
+
+use crate::client::instance;
+use crate::port::KafkaPort;
+use crate::registry::Registry;
+use crate::sink_port::KafkaSinkPort;
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tapeline_runtime::addresses::Addresses;
+use tapeline_runtime::event_decoder::{EventDecoder, decoder};
+use tapeline_runtime::lane::{InputSpec, JournalCoding, Lane, LaneError, LaneSpec};
+use tapeline_runtime::metrics::{LaneMetrics, Metrics};
+use tapeline_runtime::port::{Port, PortError};
+use tapeline_runtime::processor::{Coding, Processor};
+use tapeline_runtime::serve;
+use tapeline_runtime::sink::{Sink, SinkError};
+use tapeline_runtime::sink_lane::{SinkLane, SinkSpec};
+use tapeline_runtime::supervisor::supervise;
+use tapeline_runtime::topology::{Cleanup, Topology};
+use tapeline_schemas::codec::{Encoder, SchemaIds, Wire};
+use tapeline_schemas::wire::JournalEntry;
+
+/// Exit code of a process that another one has taken over from.
+pub const EXIT_FENCED: u8 = 3;
+/// A processor's batch is committed when it has this many records.
+const MAX_BATCH_RECORDS: usize = 5_000;
+
+/// What all components of a process share.
+pub struct App {
+    /// The topology.
+    pub topology: Topology,
+    /// Where the servers are.
+    pub addresses: Addresses,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// The registry.
+    pub registry: Arc<Registry>,
+    /// Set to end all components.
+    pub stop: Arc<AtomicBool>,
+    /// This process's name among those of its components.
+    pub instance: String,
+}
+
+/// How a sink gathers its batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batching {
+    /// Most records of a batch.
+    pub max_records: usize,
+    /// How long a smaller batch waits for more.
+    pub linger: Duration,
+}
+
+/// Components at work, each on its thread.
+#[derive(Default)]
+pub struct Running(Vec<(String, JoinHandle<Result<(), LaneError>>)>);
+
+impl App {
+    /// Reads `topology.toml` and the environment.
+    ///
+    /// # Errors
+    /// If one of them is wrong; the message names file, key and mend.
+    pub fn from_env() -> Result<Arc<Self>> {
+        let addresses = Addresses::from_env()?;
+        let topology = load_topology()?;
+        let registry = Arc::new(Registry::new(&addresses.registry_url)?);
+        Ok(Arc::new(Self {
+            topology,
+            addresses,
+            metrics: Metrics::new()?,
+            registry,
+            stop: Arc::default(),
+            instance: instance(),
+        }))
+    }
+
+    /// Starts `lanes` lanes of a processor. `make` builds rules and coding anew for each life of a lane.
+    ///
+    /// # Errors
+    /// If the topology does not list the processor, or a thread can't be started.
+    pub fn spawn_processor<P, C>(
+        self: &Arc<Self>,
+        running: &mut Running,
+        name: &str,
+        lanes: usize,
+        make: fn(&LaneSpec, &Arc<dyn SchemaIds>) -> Result<(P, C), String>,
+    ) -> Result<()>
+    where
+        P: Processor + 'static,
+        C: Coding<P> + 'static,
+    {
+        let spec = self.lane_spec(name)?;
+        for lane in 0..lanes {
+            let (app, spec) = (Arc::clone(self), spec.clone());
+            running.spawn(name, lane, move || {
+                let metrics = app.metrics.lane(&spec.component, lane);
+                supervise(&spec.component, &metrics, &app.stop, || app.live_lane(&spec, lane, &metrics, make))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn live_lane<P: Processor, C: Coding<P>>(
+        &self,
+        spec: &LaneSpec,
+        lane: usize,
+        metrics: &LaneMetrics,
+        make: fn(&LaneSpec, &Arc<dyn SchemaIds>) -> Result<(P, C), String>,
+    ) -> Result<(), LaneError> {
+        let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
+        let (processor, coding) = make(spec, &ids).map_err(LaneError::Away)?;
+        let journal = match &spec.journal {
+            Some(topic) => journal_coding(topic, &ids).map_err(LaneError::Away)?,
+            None => journal_coding_without_topic(&ids).map_err(LaneError::Fatal)?,
+        };
+        let port = KafkaPort::open(&self.addresses.kafka, spec, &self.instance, lane)?;
+        self.check_partitions(spec.inputs.iter().map(|input| input.topic.as_str()), |topic| port.partitions(topic))?;
+        Lane::new(spec.clone(), processor, coding, journal, port, metrics.clone()).run(&self.stop)
+    }
+
+    /// Starts a sink; `connect` makes its database connection for each life of the loop.
+    ///
+    /// # Errors
+    /// If the topology does not list the sink, or a thread can't be started.
+    pub fn spawn_sink<S: Sink + 'static>(
+        self: &Arc<Self>,
+        running: &mut Running,
+        name: &str,
+        batching: Batching,
+        connect: fn(&Addresses) -> Result<S, SinkError>,
+    ) -> Result<()> {
+        let spec = self.sink_spec(name, batching)?;
+        let app = Arc::clone(self);
+        running.spawn(name, 0, move || {
+            let metrics = app.metrics.lane(&spec.component, 0);
+            supervise(&spec.component, &metrics, &app.stop, || app.live_sink(&spec, &metrics, connect))
+        })
+    }
+
+    fn live_sink<S: Sink + 'static>(
+        &self,
+        spec: &SinkSpec,
+        metrics: &LaneMetrics,
+        connect: fn(&Addresses) -> Result<S, SinkError>,
+    ) -> Result<(), LaneError> {
+        let sink = connect(&self.addresses).map_err(|error| match error {
+            SinkError::Fatal(why) => LaneError::Fatal(why),
+            other => LaneError::Away(other.to_string()),
+        })?;
+        let sink = Arc::new(Mutex::new(sink));
+        let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
+        let events = EventDecoder::new(&ids).map_err(LaneError::Away)?;
+        let port = KafkaSinkPort::open(&self.addresses.kafka, spec, &sink)?;
+        SinkLane::new(spec.clone(), sink, events, port, metrics.clone())?.run(&self.stop)
+    }
+
+    /// A topic with another number of partitions than the topology says would tear keys from their state.
+    fn check_partitions<'a>(
+        &self,
+        topics: impl Iterator<Item = &'a str>,
+        on_broker: impl Fn(&str) -> Result<i32, PortError>,
+    ) -> Result<(), LaneError> {
+        for name in topics {
+            let Some(declared) = self.topology.topic(name).map(|topic| topic.partitions) else { continue };
+            let found = on_broker(name)?;
+            if found != declared {
+                return Err(LaneError::Fatal(format!(
+                    "{}: topics.\"{name}\".partitions is {declared}, the broker has {found}: set it to {found}",
+                    self.topology.file_name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn lane_spec(&self, name: &str) -> Result<LaneSpec> {
+        let spec = self.topology.processor(name).ok_or_else(|| self.not_listed("processor", name))?;
+        let inputs = spec.inputs.iter().map(|topic| self.input(name, topic, false));
+        let broadcast = spec.broadcast.iter().map(|topic| self.input(name, topic, true));
+        Ok(LaneSpec {
+            component: name.to_owned(),
+            inputs: inputs.chain(broadcast).collect::<Result<_>>()?,
+            journal: spec.journal.clone(),
+            max_batch_records: MAX_BATCH_RECORDS,
+        })
+    }
+
+    fn sink_spec(&self, name: &str, batching: Batching) -> Result<SinkSpec> {
+        let spec = self.topology.sink(name).ok_or_else(|| self.not_listed("sink", name))?;
+        Ok(SinkSpec {
+            component: name.to_owned(),
+            inputs: spec.inputs.iter().map(|topic| self.input(name, topic, false)).collect::<Result<_>>()?,
+            max_batch_records: batching.max_records,
+            linger: batching.linger,
+        })
+    }
+
+    fn input(&self, component: &str, name: &str, broadcast: bool) -> Result<InputSpec> {
+        let topic = self.topology.topic(name).ok_or_else(|| self.not_listed("topic", name))?;
+        let owns_dead_letters = topic.dead_letters_by.as_deref() == Some(component);
+        Ok(InputSpec {
+            topic: name.to_owned(),
+            broadcast,
+            reference: matches!(topic.cleanup, Cleanup::Compact { .. }),
+            dead_letters: topic.dead_letter_topic().filter(|_| owns_dead_letters),
+        })
+    }
+
+    fn not_listed(&self, what: &str, name: &str) -> anyhow::Error {
+        anyhow!("{}: there is no {what} `{name}`: add it", self.topology.file_name)
+    }
+}
+
+/// Reads and checks the topology.
+///
+/// # Errors
+/// All its problems, a line each.
+pub fn load_topology() -> Result<Topology> {
+    let lines = |problems: Vec<tapeline_runtime::topology::Problem>| {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let topology = Topology::load_default().map_err(|problems| anyhow!(lines(problems)))?;
+    let problems = topology.check();
+    if !problems.is_empty() {
+        bail!(lines(problems));
+    }
+    Ok(topology)
+}
+
+fn journal_coding(topic: &str, ids: &Arc<dyn SchemaIds>) -> Result<JournalCoding, String> {
+    let id = ids.registered_id(topic, JournalEntry::SCHEMA_JSON)?;
+    Ok(JournalCoding { encoder: Encoder::new(id)?, decoder: decoder(topic, ids)? })
+}
+
+/// For a processor without a journal: never used, so it needs no id.
+fn journal_coding_without_topic(ids: &Arc<dyn SchemaIds>) -> Result<JournalCoding, String> {
+    let decoder = tapeline_schemas::codec::Decoder::new(0, Arc::clone(ids) as _)?;
+    Ok(JournalCoding { encoder: Encoder::new(0)?, decoder })
+}
+
+impl Running {
+    /// Runs `work` on a thread named after the component.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn spawn(
+        &mut self,
+        component: &str,
+        lane: usize,
+        work: impl FnOnce() -> Result<(), LaneError> + Send + 'static,
+    ) -> Result<()> {
+        let handle = std::thread::Builder::new().name(format!("{component}-{lane}")).spawn(work)?;
+        self.0.push((component.to_owned(), handle));
+        Ok(())
+    }
+
+    /// Whether a component has ended by itself.
+    pub fn any_ended(&self) -> bool {
+        self.0.iter().any(|(_, handle)| handle.is_finished())
+    }
+
+    /// Waits until the first component ends or `stop` is set, then ends all others.
+    ///
+    /// # Errors
+    /// The first component's error that did not end cleanly.
+    pub fn wait(self, stop: &AtomicBool) -> Result<(), LaneError> {
+        while !stop.load(Ordering::Relaxed) && !self.any_ended() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        stop.store(true, Ordering::Relaxed);
+        let mut first_error = None;
+        for (component, handle) in self.0 {
+            let ended = handle.join().unwrap_or_else(|_| Err(LaneError::Fatal(format!("{component} panicked"))));
+            if let Err(error) = ended {
+                tracing::error!(component, %error, "ended");
+                first_error.get_or_insert(error);
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+/// The exit code for how a process ended.
+pub fn exit_code(ended: &Result<(), LaneError>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(LaneError::Fenced(_)) => ExitCode::from(EXIT_FENCED),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Sets `stop` on SIGTERM or SIGINT.
+///
+/// # Errors
+/// If the signals can't be caught.
+pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<()> {
+    let stop = Arc::clone(stop);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+                tracing::error!("signals can't be caught; end the process with SIGKILL");
+                return;
+            };
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            tracing::info!("stopping");
+            stop.store(true, Ordering::Relaxed);
+        });
+    })?;
+    Ok(())
+}
+
+/// Serves `/metrics`, `/healthz` and `/readyz` at `TAPELINE_HTTP`, or at `default` if that is not set.
+///
+/// # Errors
+/// If the address is malformed or taken.
+pub fn serve_http(app: &App, default: &str) -> Result<SocketAddr> {
+    let text = std::env::var("TAPELINE_HTTP").unwrap_or_else(|_| default.to_owned());
+    let address: SocketAddr =
+        text.parse().with_context(|| format!("TAPELINE_HTTP is `{text}`: set it to an address such as 127.0.0.1:9464"))?;
+    let bound = serve::serve(address, app.metrics.clone())?;
+    tracing::info!(http = %bound, "serving /metrics, /healthz, /readyz");
+    Ok(bound)
+}
+
+/// The `main` of a binary with one component: `start` spawns it.
+pub fn main(start: fn(&Arc<App>, &mut Running) -> Result<()>) -> ExitCode {
+    serve::init_logs();
+    let started = App::from_env().and_then(|app| {
+        stop_on_signals(&app.stop)?;
+        serve_http(&app, "127.0.0.1:0")?;
+        let mut running = Running::default();
+        start(&app, &mut running)?;
+        Ok((app, running))
+    });
+    match started {
+        Ok((app, running)) => exit_code(&running.wait(&app.stop)),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

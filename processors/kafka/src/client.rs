@@ -1,0 +1,241 @@
+//! Client settings shared by all consumers and producers, group events and lag, and what errors mean.
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::Message;
+use smol_str::SmolStr;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use tapeline_runtime::port::{InputPartition, Polled, PortError, Record};
+
+/// Name of this process among those of its component: `TAPELINE_INSTANCE`, else the host's name.
+///
+/// A process that starts under the name of a running one takes over from it; the other one ends as fenced.
+pub fn instance() -> String {
+    let host = || std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_owned());
+    let name = std::env::var("TAPELINE_INSTANCE").ok().or_else(host);
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "0".into())
+}
+
+/// Settings that all clients share.
+pub(crate) fn base_config(bootstrap: &str, client_id: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("client.id", client_id)
+        .set("reconnect.backoff.ms", "100")
+        .set("reconnect.backoff.max.ms", "5000")
+        .set_log_level(RDKafkaLogLevel::Warning);
+    config
+}
+
+/// Settings of a consumer that reads committed records only and waits for none to pile up.
+pub(crate) fn consumer_config(bootstrap: &str, client_id: &str) -> ClientConfig {
+    let mut config = base_config(bootstrap, client_id);
+    config
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.min.bytes", "1")
+        .set("fetch.wait.max.ms", "100")
+        .set("queued.max.messages.kbytes", "65536")
+        .set("fetch.message.max.bytes", "1048576");
+    config
+}
+
+/// Settings of a member of the group `group`, under the KIP-848 protocol.
+pub(crate) fn member_config(bootstrap: &str, group: &str) -> ClientConfig {
+    let mut config = consumer_config(bootstrap, group);
+    config
+        .set("group.id", group)
+        .set("group.protocol", "consumer")
+        .set("group.remote.assignor", "range")
+        // A restore happens within one poll: it must not cost the membership.
+        .set("max.poll.interval.ms", "3600000")
+        .set("statistics.interval.ms", "500");
+    config
+}
+
+/// Settings of a producer that loses and doubles nothing and partitions as Java clients do.
+pub(crate) fn producer_config(bootstrap: &str, client_id: &str) -> ClientConfig {
+    let mut config = base_config(bootstrap, client_id);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("partitioner", "murmur2_random")
+        .set("compression.type", "lz4")
+        .set("linger.ms", "2")
+        .set("queue.buffering.max.messages", "500000")
+        .set("queue.buffering.max.kbytes", "524288");
+    config
+}
+
+/// Tells where assigned partitions begin; `None` leaves it to the group's offsets.
+pub(crate) type StartAt = Box<dyn Fn(&[(SmolStr, i32)]) -> Result<Vec<i64>, String> + Send + Sync>;
+
+/// Collects what a group consumer's callbacks say, for the thread that polls it.
+pub(crate) struct GroupContext {
+    topics: Vec<String>,
+    start_at: Option<StartAt>,
+    events: Mutex<VecDeque<Result<Polled, PortError>>>,
+    lag: Mutex<Vec<(InputPartition, i64)>>,
+}
+
+impl GroupContext {
+    /// `topics` in the order of the component's inputs.
+    pub(crate) fn new(topics: Vec<String>, start_at: Option<StartAt>) -> Self {
+        Self { topics, start_at, events: Mutex::default(), lag: Mutex::default() }
+    }
+
+    pub(crate) fn next_event(&self) -> Option<Result<Polled, PortError>> {
+        self.events.lock().ok()?.pop_front()
+    }
+
+    pub(crate) fn lag(&self) -> Vec<(InputPartition, i64)> {
+        self.lag.lock().map(|lag| lag.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn input(&self, topic: &str) -> Option<usize> {
+        self.topics.iter().position(|name| name == topic)
+    }
+
+    fn say(&self, event: Result<Polled, PortError>) {
+        if let Ok(mut events) = self.events.lock() {
+            events.push_back(event);
+        }
+    }
+
+    fn partitions(&self, list: &TopicPartitionList) -> Vec<InputPartition> {
+        let of = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            self.input(element.topic()).map(|input| (input, element.partition()))
+        };
+        list.elements().iter().filter_map(of).collect()
+    }
+
+    /// The same partitions, beginning where `start_at` says.
+    fn with_offsets(&self, list: &TopicPartitionList) -> Result<TopicPartitionList, String> {
+        let Some(start_at) = &self.start_at else { return Ok(list.clone()) };
+        let elements = list.elements();
+        let names: Vec<_> = elements.iter().map(|at| (SmolStr::new(at.topic()), at.partition())).collect();
+        let mut placed = TopicPartitionList::new();
+        for ((topic, partition), offset) in names.iter().zip(start_at(&names)?) {
+            placed
+                .add_partition_offset(topic, *partition, Offset::Offset(offset))
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(placed)
+    }
+}
+
+impl ClientContext for GroupContext {
+    fn stats(&self, statistics: Statistics) {
+        let mut lag = Vec::new();
+        for (topic, of_topic) in &statistics.topics {
+            let Some(input) = self.input(topic) else { continue };
+            for (partition, at) in of_topic.partitions.iter().filter(|(_, at)| at.ls_offset >= 0 && at.next_offset >= 0)
+            {
+                lag.push(((input, *partition), (at.ls_offset - at.next_offset).max(0) + at.fetchq_cnt));
+            }
+        }
+        if let Ok(mut current) = self.lag.lock() {
+            *current = lag;
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let done = match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.with_offsets(list).and_then(|placed| {
+                consumer.incremental_assign(&placed).map_err(|error| error.to_string())?;
+                self.say(Ok(Polled::Assigned(self.partitions(&placed))));
+                Ok(())
+            }),
+            _ => {
+                self.say(Ok(Polled::Revoked(self.partitions(list))));
+                consumer.incremental_unassign(list).map_err(|error| error.to_string())
+            }
+        };
+        if let Err(why) = done {
+            self.say(Err(PortError::Away(format!("the assignment could not be taken: {why}"))));
+        }
+    }
+
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {}
+}
+
+/// What a consumer's error means for its owner; `None` if the client mends it by itself.
+pub(crate) fn consumer_error(error: &KafkaError) -> Option<PortError> {
+    match error {
+        KafkaError::PartitionEOF(_) => None,
+        KafkaError::MessageConsumptionFatal(code) => Some(PortError::Fenced(format!("consumer: {code}"))),
+        KafkaError::MessageConsumption(code) => match code {
+            RDKafkaErrorCode::PollExceeded => {
+                Some(PortError::Fenced("the process stood still for longer than its group waits".into()))
+            }
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+                Some(PortError::Away("an input topic does not exist: run `tapeline apply`".into()))
+            }
+            RDKafkaErrorCode::GroupAuthorizationFailed | RDKafkaErrorCode::TopicAuthorizationFailed => {
+                Some(PortError::Fatal(format!("consumer: {code}: grant the rights on the broker")))
+            }
+            _ => None,
+        },
+        other => Some(PortError::Away(format!("consumer: {other}"))),
+    }
+}
+
+/// What a producer's or transaction's error means.
+pub(crate) fn producer_error(doing: &str, error: &KafkaError) -> PortError {
+    let code = match error {
+        KafkaError::Transaction(inner) => Some(inner.code()),
+        KafkaError::MessageProduction(code) => Some(*code),
+        _ => None,
+    };
+    let text = format!("{doing}: {error}");
+    match code {
+        Some(
+            RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::InvalidProducerEpoch
+            | RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::UnknownMemberId,
+        ) => PortError::Fenced(text),
+        Some(
+            RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed,
+        ) => PortError::Fatal(text),
+        _ => PortError::Away(text),
+    }
+}
+
+/// An owned copy of a message.
+pub(crate) fn record(input: usize, message: &BorrowedMessage<'_>) -> Record {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        let owned = |header: rdkafka::message::Header<'_, &[u8]>| {
+            (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
+        };
+        headers.iter().map(owned).collect()
+    });
+    Record {
+        input,
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+        key: message.key().map(<[u8]>::to_vec),
+        payload: message.payload().map(<[u8]>::to_vec),
+        headers,
+    }
+}

@@ -1,0 +1,80 @@
+//! An idempotent producer for connectors and tools: what [`Publisher::flush`] has passed, the broker has.
+
+use crate::client::{producer_config, producer_error};
+use crate::port;
+use rdkafka::client::ClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tapeline_runtime::port::{OutRecord, PortError};
+
+/// How long a flush waits for the broker.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Remembers the first record that could not be delivered.
+#[derive(Clone, Default)]
+struct Deliveries(Arc<Mutex<Option<KafkaError>>>);
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let (Err((error, _)), Ok(mut first)) = (result, self.0.lock()) {
+            first.get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+/// A producer.
+pub struct Publisher {
+    producer: BaseProducer<Deliveries>,
+    deliveries: Deliveries,
+}
+
+impl Publisher {
+    /// A producer that calls itself `client_id`.
+    ///
+    /// # Errors
+    /// If the settings are refused.
+    pub fn open(bootstrap: &str, client_id: &str) -> Result<Self, PortError> {
+        let deliveries = Deliveries::default();
+        let producer = producer_config(bootstrap, client_id)
+            .create_with_context(deliveries.clone())
+            .map_err(|error| PortError::Fatal(format!("producer: {error}")))?;
+        Ok(Self { producer, deliveries })
+    }
+
+    /// Queues a record; waits while the queue is full.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    pub fn send(&self, record: &OutRecord) -> Result<(), PortError> {
+        port::send(&self.producer, record)
+    }
+
+    /// Lets the client work; call it now and then while nothing is sent.
+    pub fn poll(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// Waits until the broker has all that was queued.
+    ///
+    /// # Errors
+    /// The first record's error that could not be delivered, or that the broker did not answer.
+    pub fn flush(&self) -> Result<(), PortError> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(Duration::from_millis(1));
+            if Instant::now() > deadline {
+                return Err(PortError::Away(format!("the broker took no records for {PATIENCE:?}")));
+            }
+        }
+        self.producer.poll(Duration::ZERO);
+        let failed = self.deliveries.0.lock().ok().and_then(|mut first| first.take());
+        failed.map_or(Ok(()), |error| Err(producer_error("writing", &error)))
+    }
+}

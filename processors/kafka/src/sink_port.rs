@@ -1,0 +1,102 @@
+//! The sink's port: a group member that begins where the sink's database says.
+
+use crate::client::{GroupContext, consumer_error, member_config, record};
+use crate::port::partitions;
+use crate::publisher::Publisher;
+use crate::reader::PartitionReader;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::Message;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tapeline_runtime::port::{InputPartition, OutRecord, Polled, PortError, Reader};
+use tapeline_runtime::sink::Sink;
+use tapeline_runtime::sink_lane::{SinkPort, SinkSpec};
+
+/// A sink's consumer.
+pub struct KafkaSinkPort {
+    bootstrap: String,
+    component: String,
+    topics: Vec<String>,
+    group: BaseConsumer<GroupContext>,
+    dead_letters: Option<Publisher>,
+}
+
+impl KafkaSinkPort {
+    /// Joins the group of `spec.component`; assigned partitions begin where `sink` says.
+    ///
+    /// # Errors
+    /// [`PortError::Away`] if the broker is away.
+    pub fn open<S: Sink + 'static>(bootstrap: &str, spec: &SinkSpec, sink: &Arc<Mutex<S>>) -> Result<Self, PortError> {
+        let away = |error: KafkaError| PortError::Away(format!("{}: {error}", spec.component));
+        let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
+        let sink = Arc::clone(sink);
+        let start_at = move |partitions: &[(smol_str::SmolStr, i32)]| {
+            let sink = sink.lock().map_err(|_| "the sink panicked earlier".to_owned())?;
+            sink.positions(partitions).map_err(|error| error.to_string())
+        };
+        let group: BaseConsumer<GroupContext> = member_config(bootstrap, &spec.component)
+            .create_with_context(GroupContext::new(topics.clone(), Some(Box::new(start_at))))
+            .map_err(away)?;
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        group.subscribe(&names).map_err(away)?;
+        let (bootstrap, component) = (bootstrap.to_owned(), spec.component.clone());
+        Ok(Self { bootstrap, component, topics, group, dead_letters: None })
+    }
+}
+
+impl SinkPort for KafkaSinkPort {
+    fn poll(&mut self, wait: Duration) -> Result<Polled, PortError> {
+        if let Some(event) = self.group.context().next_event() {
+            return event;
+        }
+        match self.group.poll(wait) {
+            Some(Ok(message)) => {
+                let input = self.group.context().input(message.topic()).ok_or_else(|| {
+                    PortError::Fatal(format!("a record of {}, which was not subscribed to", message.topic()))
+                })?;
+                return Ok(Polled::Record(record(input, &message)));
+            }
+            Some(Err(error)) => consumer_error(&error).map_or(Ok(()), Err)?,
+            None => {}
+        }
+        self.group.context().next_event().unwrap_or(Ok(Polled::Nothing))
+    }
+
+    fn commit_for_tools(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {
+        let mut list = TopicPartitionList::new();
+        for ((input, partition), offset) in offsets {
+            list.add_partition_offset(&self.topics[*input], *partition, Offset::Offset(*offset))
+                .map_err(|error| PortError::Fatal(error.to_string()))?;
+        }
+        // Nothing depends on it: a refusal (a rebalance under way) is mended by the next batch.
+        if let Err(error) = self.group.commit(&list, CommitMode::Async) {
+            tracing::debug!(%error, "the group's offsets could not be moved");
+        }
+        Ok(())
+    }
+
+    fn send_dead_letter(&mut self, record: OutRecord) -> Result<(), PortError> {
+        let publisher = match self.dead_letters.take() {
+            Some(publisher) => publisher,
+            None => Publisher::open(&self.bootstrap, &self.component)?,
+        };
+        publisher.send(&record)?;
+        publisher.flush()?;
+        self.dead_letters = Some(publisher);
+        Ok(())
+    }
+
+    fn reader(&self, topic: &str, partition: i32, from: i64) -> Result<Box<dyn Reader>, PortError> {
+        Ok(Box::new(PartitionReader::open(&self.bootstrap, topic, partition, from)?))
+    }
+
+    fn partitions(&self, topic: &str) -> Result<i32, PortError> {
+        partitions(&self.group, topic)
+    }
+
+    fn lag(&self) -> Vec<(InputPartition, i64)> {
+        self.group.context().lag()
+    }
+}

@@ -1,0 +1,131 @@
+//! What a lane needs from a log: the one interface between the runtime and a Kafka client. The real one is in the
+//! `kafka` crate; tests drive the same lane over one in memory.
+
+use std::time::Duration;
+
+/// A record of an input.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Which of the lane's inputs, by its place in [`crate::lane::LaneSpec::inputs`].
+    pub input: usize,
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+    /// Broker's append time, milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// Key, if it has one.
+    pub key: Option<Vec<u8>>,
+    /// Value, if it has one.
+    pub payload: Option<Vec<u8>>,
+    /// Headers, untouched.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// A record to write.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutRecord {
+    /// Topic.
+    pub topic: String,
+    /// Partition; `None` lets the key decide (murmur2).
+    pub partition: Option<i32>,
+    /// Key.
+    pub key: Option<Vec<u8>>,
+    /// Value.
+    pub payload: Option<Vec<u8>>,
+    /// Headers.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// An input partition: index of the input and partition.
+pub type InputPartition = (usize, i32);
+
+/// What a poll brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Polled {
+    /// Nothing within the time.
+    Nothing,
+    /// A record of an assigned or broadcast partition.
+    Record(Record),
+    /// The group gave this member more partitions.
+    Assigned(Vec<InputPartition>),
+    /// The group took partitions away; what was read of them and not yet processed must be dropped.
+    Revoked(Vec<InputPartition>),
+}
+
+/// Why the log could not do it, by what the lane must do next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PortError {
+    /// Another process has taken over: this one must write nothing more and end.
+    #[error("fenced: {0}")]
+    Fenced(String),
+    /// The broker is away or the transaction was lost: start the lane anew after a pause.
+    #[error("{0}")]
+    Away(String),
+    /// Waiting would not help: end the process.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// Reads one partition up to the end that it has on opening.
+pub trait Reader {
+    /// The next committed record, or `None` at the end.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn next(&mut self) -> Result<Option<Record>, PortError>;
+}
+
+/// A member of a consumer group with a transactional producer.
+pub trait Port {
+    /// Waits up to `wait` for a record or a change of the assignment.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn poll(&mut self, wait: Duration) -> Result<Polled, PortError>;
+
+    /// A reader of an input partition or of the journal (`input` is then `usize::MAX`), beginning at `from`.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn reader(&self, topic: &str, partition: i32, from: i64) -> Result<Box<dyn Reader>, PortError>;
+
+    /// The group's committed offset of a partition.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn committed(&self, topic: &str, partition: i32) -> Result<Option<i64>, PortError>;
+
+    /// Number of partitions of a topic.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn partitions(&self, topic: &str) -> Result<i32, PortError>;
+
+    /// (Re)starts reading the broadcast inputs at these offsets.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn follow_broadcast(&mut self, positions: &[(InputPartition, i64)]) -> Result<(), PortError>;
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn begin(&mut self) -> Result<(), PortError>;
+
+    /// Writes a record within the transaction.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn send(&mut self, record: OutRecord) -> Result<(), PortError>;
+
+    /// Commits the transaction with the group's next offsets.
+    ///
+    /// # Errors
+    /// See [`PortError`]; the transaction is then aborted or will be.
+    fn commit(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError>;
+
+    /// Consumer lag in records of each assigned partition, as last reported by the client.
+    fn lag(&self) -> Vec<(InputPartition, i64)>;
+}

@@ -1,0 +1,253 @@
+//! The loop that feeds a sink: reads its topics from where its database says it stands, and writes batches.
+//!
+//! The group's offsets follow for the tools' sake; no start ever reads them. After any failure the loop is dropped and
+//! built anew ([`crate::supervisor`]); what was written twice changes nothing, see [`Sink::write`].
+
+use crate::dead_letter::{self, dead_letter};
+use crate::event_decoder::EventDecoder;
+use crate::lane::{InputSpec, LaneError};
+use crate::metrics::LaneMetrics;
+use crate::port::{InputPartition, OutRecord, Polled, PortError, Reader, Record};
+use crate::processor::Undecodable;
+use crate::sink::{Event, Sink, SinkBatch, SinkError, SinkRecord, Span};
+use smol_str::SmolStr;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+
+/// What a sink's loop needs from a log.
+pub trait SinkPort {
+    /// Waits up to `wait` for a record or a change of the assignment. Assigned partitions begin at the offset that the
+    /// sink's database states.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn poll(&mut self, wait: Duration) -> Result<Polled, PortError>;
+
+    /// Tells the group how far the view is, for the tools' sake.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn commit_for_tools(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError>;
+
+    /// Writes a dead letter and waits until the broker has it.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn send_dead_letter(&mut self, record: OutRecord) -> Result<(), PortError>;
+
+    /// A reader of a topic's partition from `from` to its present end.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn reader(&self, topic: &str, partition: i32, from: i64) -> Result<Box<dyn Reader>, PortError>;
+
+    /// Number of partitions of a topic.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn partitions(&self, topic: &str) -> Result<i32, PortError>;
+
+    /// Consumer lag in records, as last reported by the client.
+    fn lag(&self) -> Vec<(InputPartition, i64)>;
+}
+
+/// What a sink reads, from `topology.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkSpec {
+    /// The sink's name, also its consumer group's.
+    pub component: String,
+    /// Inputs.
+    pub inputs: Vec<InputSpec>,
+    /// A batch is written when it has this many records.
+    pub max_batch_records: usize,
+    /// A smaller batch is written when its first record has waited this long.
+    pub linger: Duration,
+}
+
+/// One sink on one thread.
+pub struct SinkLane<S: Sink, Q: SinkPort> {
+    spec: SinkSpec,
+    sink: Arc<Mutex<S>>,
+    decoder: EventDecoder,
+    port: Q,
+    metrics: LaneMetrics,
+    positions: BTreeMap<InputPartition, i64>,
+    /// Dead letters that this sink has written before, by topic, partition and offset: a rebuilt view repeats none.
+    dead: HashSet<(String, i32, i64)>,
+}
+
+impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
+    /// A loop that has not joined its group yet; reads the dead letters that it wrote in earlier lives.
+    ///
+    /// # Errors
+    /// See [`LaneError`].
+    pub fn new(
+        spec: SinkSpec,
+        sink: Arc<Mutex<S>>,
+        decoder: EventDecoder,
+        port: Q,
+        metrics: LaneMetrics,
+    ) -> Result<Self, LaneError> {
+        let dead = known_dead_letters(&spec, &port)?;
+        Ok(Self { spec, sink, decoder, port, metrics, positions: BTreeMap::new(), dead })
+    }
+
+    /// Works until `stop` is set.
+    ///
+    /// # Errors
+    /// See [`LaneError`]; the loop must not be used afterwards.
+    pub fn run(&mut self, stop: &AtomicBool) -> Result<(), LaneError> {
+        while !stop.load(Ordering::Relaxed) {
+            self.step(IDLE_WAIT)?;
+        }
+        Ok(())
+    }
+
+    /// One round: gathers a batch and writes it.
+    ///
+    /// # Errors
+    /// See [`LaneError`].
+    pub fn step(&mut self, wait: Duration) -> Result<(), LaneError> {
+        let records = self.collect(wait)?;
+        if !records.is_empty() {
+            self.write(records)?;
+        }
+        self.metrics.set_ready(true);
+        for ((input, partition), lag) in self.port.lag() {
+            self.metrics.set_topic_lag(&self.spec.inputs[input].topic, partition, lag);
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self, wait: Duration) -> Result<Vec<Record>, LaneError> {
+        let mut records: Vec<Record> = Vec::new();
+        let mut deadline = None;
+        let mut wait = wait;
+        while records.len() < self.spec.max_batch_records {
+            match self.port.poll(wait)? {
+                Polled::Nothing => break,
+                Polled::Record(record) => {
+                    deadline.get_or_insert_with(|| Instant::now() + self.spec.linger);
+                    records.push(record);
+                }
+                Polled::Assigned(partitions) => self.gain(&partitions)?,
+                Polled::Revoked(partitions) => {
+                    partitions.iter().for_each(|at| drop(self.positions.remove(at)));
+                    records.retain(|record| !partitions.contains(&(record.input, record.partition)));
+                }
+            }
+            wait = deadline.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        }
+        Ok(records)
+    }
+
+    fn gain(&mut self, partitions: &[InputPartition]) -> Result<(), LaneError> {
+        let names: Vec<(SmolStr, i32)> =
+            partitions.iter().map(|(input, partition)| (self.topic(*input), *partition)).collect();
+        let stated = lock(&self.sink)?.positions(&names).map_err(sink_error)?;
+        self.positions.extend(partitions.iter().copied().zip(stated));
+        Ok(())
+    }
+
+    fn topic(&self, input: usize) -> SmolStr {
+        SmolStr::new(&self.spec.inputs[input].topic)
+    }
+
+    fn write(&mut self, records: Vec<Record>) -> Result<(), LaneError> {
+        let started_at = Instant::now();
+        let mut batch = SinkBatch { records: Vec::with_capacity(records.len()), spans: Vec::new() };
+        let mut reached: BTreeMap<InputPartition, i64> = BTreeMap::new();
+        let mut commanded_at_ms = Vec::new();
+        for record in records {
+            let at = (record.input, record.partition);
+            let applied = reached.get(&at).or_else(|| self.positions.get(&at)).copied();
+            if applied.is_none_or(|next| record.offset < next) {
+                continue;
+            }
+            reached.insert(at, record.offset + 1);
+            if let Some(event) = self.decode(&record)? {
+                commanded_at_ms.extend(commanded_at(&event));
+                let (partition, offset, timestamp_ms) = (record.partition, record.offset, record.timestamp_ms);
+                batch.records.push(SinkRecord { partition, offset, timestamp_ms, event });
+            }
+        }
+        for (at, next_offset) in &reached {
+            let from_offset = self.positions.get(at).copied().unwrap_or(0);
+            batch.spans.push(Span { topic: self.topic(at.0), partition: at.1, from_offset, next_offset: *next_offset });
+        }
+        if batch.spans.is_empty() {
+            return Ok(());
+        }
+        lock(&self.sink)?.write(&batch).map_err(sink_error)?;
+        let offsets: Vec<_> = reached.into_iter().collect();
+        self.positions.extend(offsets.iter().copied());
+        self.port.commit_for_tools(&offsets)?;
+        self.metrics.committed(batch.records.len(), started_at.elapsed(), &commanded_at_ms);
+        Ok(())
+    }
+
+    fn decode(&mut self, record: &Record) -> Result<Option<Event>, LaneError> {
+        let input = &self.spec.inputs[record.input];
+        match self.decoder.decode(&input.topic, record.key.as_deref(), record.payload.as_deref()) {
+            Ok(event) => {
+                self.metrics.count(&input.topic, "done", 1);
+                Ok(Some(event))
+            }
+            Err(Undecodable::Away(why)) => Err(LaneError::Away(why)),
+            Err(Undecodable::Poison { code, text }) => {
+                self.metrics.count(&input.topic, code, 1);
+                let place = (input.topic.clone(), record.partition, record.offset);
+                if let (Some(target), true) = (&input.dead_letters, !self.dead.contains(&place)) {
+                    let letter = dead_letter(record, &input.topic, target, &self.spec.component, code, &text);
+                    self.port.send_dead_letter(letter)?;
+                    self.dead.insert(place);
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Append time of the command that an event goes back to.
+fn commanded_at(event: &Event) -> Option<i64> {
+    match event {
+        Event::Executed(execution) => Some(execution.commanded_at_ms),
+        Event::Settled(settlement) => Some(settlement.commanded_at_ms),
+        _ => None,
+    }
+}
+
+fn known_dead_letters<Q: SinkPort>(spec: &SinkSpec, port: &Q) -> Result<HashSet<(String, i32, i64)>, LaneError> {
+    let mut known = HashSet::new();
+    for topic in spec.inputs.iter().filter_map(|input| input.dead_letters.as_ref()) {
+        for partition in 0..port.partitions(topic)? {
+            let mut reader = port.reader(topic, partition, 0)?;
+            while let Some(record) = reader.next()? {
+                let header = |name: &str| {
+                    let value = record.headers.iter().rev().find(|(header, _)| header == name);
+                    value.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+                };
+                let offset = header(dead_letter::SOURCE_OFFSET).and_then(|offset| offset.parse().ok());
+                if let (Some(source), Some(offset)) = (header(dead_letter::SOURCE_TOPIC), offset) {
+                    known.insert((source, partition, offset));
+                }
+            }
+        }
+    }
+    Ok(known)
+}
+
+fn lock<S>(sink: &Mutex<S>) -> Result<std::sync::MutexGuard<'_, S>, LaneError> {
+    sink.lock().map_err(|_| LaneError::Fatal("the sink panicked earlier".into()))
+}
+
+fn sink_error(error: SinkError) -> LaneError {
+    match error {
+        SinkError::Away(_) | SinkError::Moved(_) => LaneError::Away(error.to_string()),
+        SinkError::Fatal(why) => LaneError::Fatal(why),
+    }
+}

@@ -1,0 +1,103 @@
+//! A task: the state of one partition, what it has taken, and the hash of what it has written. Live processing and
+//! replay go through the same function, so that a replay can't differ by its path.
+
+use crate::journal::{OutputHash, Runs};
+use crate::lane::{LaneError, LaneSpec};
+use crate::port::{InputPartition, Record};
+use crate::processor::{Coding, Label, Position, Processor, Undecodable, Verdict};
+use std::collections::BTreeMap;
+
+/// What one record led to, apart from the outputs themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    Ignored(&'static str),
+    Poison { code: &'static str, text: String },
+}
+
+/// An encoded effect.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) topic: &'static str,
+    pub(crate) key: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) label: Label,
+}
+
+pub(crate) struct Task<P: Processor> {
+    pub(crate) partition: i32,
+    pub(crate) partitions: i32,
+    pub(crate) state: P::State,
+    pub(crate) next: BTreeMap<InputPartition, i64>,
+    pub(crate) hash: OutputHash,
+    pub(crate) runs: Runs,
+    effects: Vec<P::Out>,
+}
+
+impl<P: Processor> Task<P> {
+    pub(crate) fn new(processor: &P, partition: i32, partitions: i32) -> Self {
+        Self {
+            partition,
+            partitions,
+            state: processor.new_state(partition),
+            next: BTreeMap::new(),
+            hash: OutputHash::default(),
+            runs: Runs::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Where this task stands in an input partition; 0 before its first record.
+    pub(crate) fn position(&self, at: InputPartition) -> i64 {
+        self.next.get(&at).copied().unwrap_or(0)
+    }
+
+    /// Whether `record` was taken before (a redelivery after a restart).
+    pub(crate) fn has_taken(&self, record: &Record) -> bool {
+        record.offset < self.position((record.input, record.partition))
+    }
+
+    /// Takes a record: moves the position, applies it, appends the encoded effects to `out`.
+    pub(crate) fn take<C: Coding<P>>(
+        &mut self,
+        processor: &P,
+        coding: &mut C,
+        spec: &LaneSpec,
+        record: &Record,
+        out: &mut Vec<Encoded>,
+    ) -> Result<Outcome, LaneError> {
+        let event = match coding.decode(record.input, record.key.as_deref(), record.payload.as_deref()) {
+            Err(Undecodable::Away(why)) => return Err(LaneError::Away(why)),
+            Err(Undecodable::Poison { code, text }) => Err(Outcome::Poison { code, text }),
+            Ok(event) => Ok(event),
+        };
+        self.next.insert((record.input, record.partition), record.offset + 1);
+        self.runs.take(&spec.inputs[record.input].topic, record.partition, record.offset);
+        let event = match event {
+            Ok(event) => event,
+            Err(poison) => return Ok(poison),
+        };
+        let at = Position {
+            input: record.input,
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            partitions: self.partitions,
+        };
+        self.effects.clear();
+        let outcome = match processor.apply(&mut self.state, &at, event, &mut self.effects) {
+            Verdict::Done => Outcome::Done,
+            Verdict::Ignored(why) => Outcome::Ignored(why),
+            Verdict::Poison(text) => return Ok(Outcome::Poison { code: crate::dead_letter::IMPOSSIBLE, text }),
+        };
+        for effect in &self.effects {
+            let mut payload = Vec::with_capacity(192);
+            let address = coding.encode(effect, &mut payload).map_err(|why| {
+                LaneError::Fatal(format!("{}: an effect does not fit its schema: {why}", spec.component))
+            })?;
+            self.hash.add(address.topic, &address.key, &payload);
+            out.push(Encoded { topic: address.topic, key: address.key, payload, label: C::label(effect) });
+        }
+        Ok(outcome)
+    }
+}
