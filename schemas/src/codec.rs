@@ -30,38 +30,41 @@ pub trait Wire: Serialize + DeserializeOwned + Sized {
 }
 
 macro_rules! wire_schema {
-    ($($type:ty => $file:literal),* $(,)?) => {
-        /// Each schema: its file's name in `schemas/`, and its text.
-        pub const SCHEMA_FILES: &[(&str, &str)] = &[$(($file, <$type as Wire>::SCHEMA_JSON)),*];
-
-        $(
-        impl Wire for $type {
-            const SCHEMA_JSON: &'static str = include_str!(concat!("../", $file));
+    ($($type:ty => $stem:literal),* $(,)?) => {
+        $(impl Wire for $type {
+            const SCHEMA_JSON: &'static str = include_str!(concat!("../", $stem, ".avsc"));
 
             #[allow(clippy::expect_used, reason = "start-up invariant: a committed schema parses; a test reads them all")]
             fn schema() -> &'static Schema {
                 static SCHEMA: OnceLock<Schema> = OnceLock::new();
                 SCHEMA.get_or_init(|| {
                     limit_memory();
-                    Schema::parse_str(Self::SCHEMA_JSON).expect(concat!($file, " is a valid Avro schema"))
+                    Schema::parse_str(Self::SCHEMA_JSON).expect(concat!($stem, ".avsc is a valid Avro schema"))
                 })
             }
+        })*
+
+        /// The committed schema `schemas/<stem>.avsc`.
+        pub fn schema_of_stem(stem: &str) -> Option<&'static str> {
+            match stem {
+                $($stem => Some(<$type>::SCHEMA_JSON),)*
+                _ => None,
+            }
         }
-        )*
     };
 }
 
 wire_schema! {
-    wire::Command => "orders.avsc",
-    wire::ValidatedCommand => "orders.validated.avsc",
-    wire::Rejection => "orders.rejected.avsc",
-    wire::Execution => "trades.executed.avsc",
-    wire::Settlement => "trades.settled.avsc",
-    wire::Instrument => "reference.instruments.avsc",
-    wire::Account => "reference.accounts.avsc",
-    wire::MarketTick => "market.ticks.avsc",
-    wire::Tick => "clock.avsc",
-    wire::JournalEntry => "journal.avsc",
+    wire::Command => "orders",
+    wire::ValidatedCommand => "orders.validated",
+    wire::Rejection => "orders.rejected",
+    wire::Execution => "trades.executed",
+    wire::Settlement => "trades.settled",
+    wire::Instrument => "reference.instruments",
+    wire::Account => "reference.accounts",
+    wire::MarketTick => "market.ticks",
+    wire::Tick => "clock",
+    wire::JournalEntry => "journal",
 }
 
 fn limit_memory() {

@@ -433,13 +433,13 @@ fn execution_body(wire: wire::Execution) -> Result<ExecutionBody, Unfit> {
         Kind::Accepted => ExecutionBody::Accepted { order: order(wire.order)? },
         Kind::Triggered => ExecutionBody::Triggered { order: order(wire.order)? },
         Kind::Expired => ExecutionBody::Expired { order: order(wire.order)? },
-        Kind::Traded => ExecutionBody::Traded(Trade {
+        Kind::Traded => ExecutionBody::Traded(Box::new(Trade {
             trade_id: need("trade_id", kind, wire.trade_id)?,
             price: need("price", kind, wire.price)?,
             quantity: need("quantity", kind, wire.quantity)?,
             taker: order(wire.order)?,
             maker: need("maker", kind, wire.maker)?.try_into()?,
-        }),
+        })),
         Kind::Amended => {
             ExecutionBody::Amended { order: order(wire.order)?, kept_place: need("kept_place", kind, wire.kept_place)? }
         }

@@ -48,8 +48,8 @@ fn check_compatible(old: &Json, new: &Json) -> Result<(), String> {
 #[test]
 fn every_schema_is_compatible_with_all_its_history() {
     for (stem, text) in schemas() {
-        let current: Json = serde_json::from_str(text).unwrap();
-        let versions = history(stem);
+        let current: Json = serde_json::from_str(&text).unwrap();
+        let versions = history(&stem);
         for (name, old) in &versions {
             let old = serde_json::from_str(old).unwrap_or_else(|e| panic!("{name}: {e}"));
             check_compatible(&old, &current).unwrap_or_else(|why| panic!("schemas/{stem}.avsc against {name}: {why}"));
@@ -75,17 +75,17 @@ fn history(stem: &str) -> Vec<(String, String)> {
 
 #[test]
 fn history_has_no_schema_that_is_gone() {
-    let known: Vec<&str> = schemas().map(|(stem, _)| stem).collect();
+    let known: Vec<String> = schemas().into_iter().map(|(stem, _)| stem).collect();
     for entry in fs::read_dir(Path::new(&schemas_dir()).join("history")).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
-        assert!(known.contains(&name.as_str()), "schemas/history/{name} is kept, but schemas/{name}.avsc is gone");
+        assert!(known.contains(&name), "schemas/history/{name} is kept, but schemas/{name}.avsc is gone");
     }
 }
 
 /// The real `orders` schema after an edit of its JSON.
 fn edited(edit: impl FnOnce(&mut Json)) -> Result<(), String> {
-    let (_, text) = schemas().find(|(stem, _)| *stem == "orders").unwrap();
-    let old: Json = serde_json::from_str(text).unwrap();
+    let (_, text) = schemas().into_iter().find(|(stem, _)| stem == "orders").unwrap();
+    let old: Json = serde_json::from_str(&text).unwrap();
     let mut new = old.clone();
     edit(&mut new);
     Schema::parse_str(&new.to_string()).unwrap_or_else(|error| panic!("the edit makes no schema: {error}"));

@@ -16,7 +16,7 @@ const PLAIN_NUMBERS: [&str; 8] =
 fn every_field_has_a_doc() {
     let mut lacking = Vec::new();
     for (stem, text) in schemas() {
-        walk(stem, &serde_json::from_str(text).unwrap(), &mut lacking);
+        walk(&stem, &serde_json::from_str(&text).unwrap(), &mut lacking);
     }
     assert!(lacking.is_empty(), "{}", lacking.join("\n"));
 }

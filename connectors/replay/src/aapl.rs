@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
 use std::path::Path;
 use tapeline_domain::types::{MAX_UNITS, ONE};
-use tapeline_schemas::wire;
+use tapeline_schemas::{topic, wire};
 
 #[cfg(test)]
 mod tests;
@@ -53,11 +53,14 @@ pub struct Options {
     pub makers: u32,
     /// Over how many accounts the IOC orders are spread; 0 counts as 1.
     pub takers: u32,
+    /// Number of partitions of `orders`: all accounts are named so that they belong to partition 0, because the file is
+    /// one sequence and Kafka keeps the order within a partition only. 1 leaves the plain names.
+    pub partitions: i32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { instrument: SmolStr::new_static("AAPL-USD"), makers: 100, takers: 10 }
+        Self { instrument: SmolStr::new_static("AAPL-USD"), makers: 100, takers: 10, partitions: 1 }
     }
 }
 
@@ -78,12 +81,20 @@ enum Owner {
 }
 
 impl Owner {
-    fn name(self) -> SmolStr {
-        match self {
+    /// The first of `acc-00001`, `acc-00001a`, `acc-00001b`, ... that belongs to partition 0 of `partitions`.
+    fn name(self, partitions: i32) -> SmolStr {
+        let plain = match self {
             Self::Maker(number) => format_smolstr!("acc-{number:05}"),
             Self::Taker(number) => format_smolstr!("taker-{number:05}"),
             Self::Crosser(number) => format_smolstr!("cross-{number:05}"),
-        }
+        };
+        let at_home = |name: &SmolStr| topic::partition_of(name.as_bytes(), partitions) == 0;
+        let endings = (0_u32..).map(|number| match number {
+            0 => plain.clone(),
+            1..=26 => format_smolstr!("{plain}{}", char::from(b'a' + (number - 1) as u8)),
+            _ => format_smolstr!("{plain}-{number}"),
+        });
+        endings.into_iter().find(at_home).unwrap_or_default()
     }
 }
 
@@ -108,6 +119,7 @@ struct Order {
 #[derive(Debug, Clone)]
 pub struct OrderFile {
     symbol: SmolStr,
+    partitions: i32,
     reference_price: i64,
     orders: Vec<Order>,
 }
@@ -130,6 +142,7 @@ impl OrderFile {
         let first_price = reading.orders.first().map_or(ONE, |order| order.price);
         Ok(Self {
             symbol: options.instrument.clone(),
+            partitions: options.partitions,
             reference_price: reading.first_own_price.unwrap_or(first_price),
             orders: reading.orders,
         })
@@ -147,7 +160,7 @@ impl OrderFile {
             Action::Cancel => wire::CommandKind::Cancel,
         };
         let id = client_order_id(order.order_id, order.seq);
-        let mut command = blank(order.owner.name(), id, kind);
+        let mut command = blank(order.owner.name(self.partitions), id, kind);
         match order.action {
             Action::New | Action::Ioc => {
                 let rests = order.action == Action::New;
@@ -179,7 +192,7 @@ impl OrderFile {
             let funds = [(base.clone(), needs.base), (quote.clone(), needs.quote)];
             let funds = funds.into_iter().filter(|(_, amount)| *amount > 0);
             let funds = funds.map(|(asset, amount)| (asset, generous(amount))).collect();
-            FundedAccount::new(owner.name(), needs.orders.max(100), funds, SmolStr::default())
+            FundedAccount::new(owner.name(self.partitions), needs.orders.max(100), funds, SmolStr::default())
         });
         funded.collect()
     }

@@ -1,17 +1,24 @@
 //! Synthetic flow for any number of instruments and accounts, heavy-tailed, bursty and rich in cancels, like the
 //! AAPL hour. Integers only: the same [`Config`] gives the same bytes on every machine.
 //!
-//! What was measured in the AAPL hour (89,387 rows), and what a generated million over 50 instruments shows:
+//! What was measured in the AAPL hour (89,387 rows), and in a generated million over 50 instruments and 5,000
+//! accounts (seed 1, at 25 a second, none faulty):
 //!
 //! | figure | AAPL hour | generated |
 //! |---|---|---|
-//! | share of new resting orders, cancels, reductions, immediate orders | 49.6, 46.2, 0.5, 3.7 % | @SHARES@ |
-//! | size of resting orders, median, p90, p99, in lots | 100, 200, 1,000 | @SIZES@ |
-//! | sizes that are whole hundreds | 64 % | @ROUND@ |
-//! | distance from the mid, p10, median, p90, p99, in ticks | 7, 18, 85, 185 | @DIST@ |
-//! | life of a cancelled order, p10, median, p90, p99, in commands of its instrument | 2, 18, 259, 4,329 | @LIFE@ |
-//! | variance over mean of commands a second (at 24.8 a second) | 44 | @FANO@ |
-//! | share of the most active of 50 instruments; of 5,000 accounts | | @POPULAR@ |
+//! | new resting orders, % of commands | 49.6 | 49.2 |
+//! | cancels, % | 46.2 | 46.2 |
+//! | amends (in the hour: reductions), % | 0.5 | 0.9 |
+//! | immediate orders, % | 3.7 | 3.8 |
+//! | size of resting orders, lots: p10, median, p90, p99 | 17, 100, 200, 1,000 | the same |
+//! | of these whole hundreds, % | 64 | 65 |
+//! | life of cancelled orders, instrument's commands: p10, median, p90, p99 | 2, 18, 259, 4,329 | 2, 18, 245, 2,876 |
+//! | distance of resting orders from mid, ticks: p10, median, p90, p99 | 7, 18, 85, 185 | drawn from these |
+//! | commands a second, variance over mean | 44 | 36 |
+//! | the most active instrument, account, % of commands | | 22, 7 |
+//!
+//! In one instrument over 90,000 commands with plain price-time matching (a test) 12 % of the cancels come too late,
+//! and no more than 265 orders are open at once; the hour had up to 260.
 //!
 //! The tables behind these figures are in `shape`. Beside what the hour has, a small share is market, fill-or-kill,
 //! stop, stop-limit, iceberg, post-only, DAY and GTD orders, amends of price or quantity, and cancel-alls; and a
@@ -259,7 +266,8 @@ impl Generator {
                 command.expires_at_ms = Some(now_ms.saturating_add(dice.good_for_ms()));
             }
         }
-        if !immediate && !(style == Style::GoodTillDate && dice.chance(MILLION / 2)) {
+        let left_to_expire = style == Style::GoodTillDate && dice.chance(MILLION / 2);
+        if !immediate && !left_to_expire {
             let has_limit = style != Style::Stop;
             let live = Live { due: 0, number: self.count, market: index, account, side, lots, has_limit };
             book.remember(live, limit, dice);

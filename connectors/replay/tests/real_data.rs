@@ -17,6 +17,7 @@ fn data(file: &str) -> Option<PathBuf> {
     None
 }
 
+#[allow(clippy::unwrap_used, reason = "only tests call it")]
 fn orders() -> Option<aapl::OrderFile> {
     let path = data("aapl-2012-06-21/AAPL_0930_1030_orders.csv")?;
     assert_eq!(detect(&path).unwrap(), Format::Orders);

@@ -25,7 +25,7 @@ pub enum ExecutionBody {
         order: OrderState,
     },
     /// Two orders traded at the maker's price.
-    Traded(Trade),
+    Traded(Box<Trade>),
     /// An order was changed by an amend or reduced by self-trade prevention.
     Amended {
         /// Its state afterwards.

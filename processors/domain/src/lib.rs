@@ -6,6 +6,7 @@
 pub mod accepted;
 pub mod command;
 pub mod execution;
+pub mod matching;
 pub mod money;
 pub mod risk;
 pub mod settlement;

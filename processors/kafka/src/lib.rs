@@ -15,6 +15,7 @@ pub mod port;
 pub mod publisher;
 pub mod reader;
 pub mod registry;
+mod replay_port;
 pub mod sink_port;
 
 pub use client::instance;

@@ -130,6 +130,14 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         Ok(())
     }
 
+    /// Replays a partition by the journal, compares the hash, and gives the number of outputs. For audits.
+    ///
+    /// # Errors
+    /// [`LaneError::Fatal`] names the journal offset at which the replay differs.
+    pub fn replay(&mut self, partition: i32) -> Result<u64, LaneError> {
+        Ok(restore::restore(self, partition)?.0.hash.outputs)
+    }
+
     /// The state of a partition's task, for tests and audits.
     pub fn state(&self, partition: i32) -> Option<&P::State> {
         self.tasks.get(&partition).map(|task| &task.state)

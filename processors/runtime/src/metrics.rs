@@ -4,6 +4,7 @@ use crate::lane::LaneSpec;
 use crate::port::InputPartition;
 use crate::processor::Label;
 use crate::task::Outcome;
+use prometheus::proto::Metric;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, exponential_buckets,
 };
@@ -107,15 +108,25 @@ impl Metrics {
 
     /// Sum of all input lags of a component, in records.
     pub fn total_lag(&self, component: &str) -> i64 {
+        self.sum("tapeline_lag_records", component, None, |metric| metric.get_gauge().get_value()) as i64
+    }
+
+    /// Number of records that a component has written, of one kind or of all.
+    pub fn outputs(&self, component: &str, kind: Option<&str>) -> u64 {
+        self.sum("tapeline_outputs_total", component, kind, |metric| metric.get_counter().get_value()) as u64
+    }
+
+    fn sum(&self, name: &str, component: &str, kind: Option<&str>, value: impl Fn(&Metric) -> f64) -> f64 {
         let families = self.registry.gather();
-        let family = families.iter().find(|family| family.name() == "tapeline_lag_records");
-        family.map_or(0, |family| {
-            let of_component = family
-                .get_metric()
-                .iter()
-                .filter(|metric| metric.get_label().iter().any(|label| label.value() == component));
-            of_component.map(|metric| metric.get_gauge().get_value() as i64).sum()
-        })
+        let family = families.iter().find(|family| family.name() == name);
+        let labelled = |metric: &&Metric, name: &str, value: &str| {
+            metric.get_label().iter().any(|label| label.name() == name && label.value() == value)
+        };
+        let metrics = family.into_iter().flat_map(|family| family.get_metric());
+        let chosen = metrics.filter(|metric| {
+            labelled(metric, "component", component) && kind.is_none_or(|kind| labelled(metric, "kind", kind))
+        });
+        chosen.map(value).sum()
     }
 }
 

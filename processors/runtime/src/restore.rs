@@ -19,6 +19,9 @@ pub(crate) fn restore<P: Processor, C: Coding<P>, Q: Port>(
         None => 1,
     };
     let mut task = Task::new(&lane.processor, partition, partitions);
+    // Asked first: the broker answers only once no transaction of a former owner is left open on these offsets, so that
+    // the journal read afterwards is complete.
+    let committed = committed(lane, partition)?;
     if let Some(journal) = lane.spec.journal.clone() {
         let mut entries = lane.port.reader(&journal, partition, 0)?;
         let mut inputs = Inputs { port: &lane.port, spec: &lane.spec, open: BTreeMap::new() };
@@ -44,7 +47,7 @@ pub(crate) fn restore<P: Processor, C: Coding<P>, Q: Port>(
             check_hash(&task, &entry, &journal, record.offset)?;
             task.runs = Default::default();
         }
-        check_group(lane, &task)?;
+        check_group(&lane.spec, &task, &committed)?;
     }
     let reference = reference_records(lane, &task)?;
     Ok((task, reference))
@@ -121,16 +124,24 @@ fn check_hash<P: Processor>(
     )))
 }
 
+/// The group's committed offsets of a partition, by input; 0 where there are none.
+fn committed<P: Processor, C: Coding<P>, Q: Port>(
+    lane: &Lane<P, C, Q>,
+    partition: i32,
+) -> Result<Vec<(usize, i64)>, LaneError> {
+    let inputs = lane.spec.inputs.iter().enumerate().filter(|(_, input)| !input.broadcast);
+    inputs.map(|(index, input)| Ok((index, lane.port.committed(&input.topic, partition)?.unwrap_or(0)))).collect()
+}
+
 /// The group's offsets must not be ahead of the journal, or records would be skipped.
-fn check_group<P: Processor, C: Coding<P>, Q: Port>(lane: &Lane<P, C, Q>, task: &Task<P>) -> Result<(), LaneError> {
-    for (input, spec) in lane.spec.inputs.iter().enumerate().filter(|(_, spec)| !spec.broadcast) {
-        let journal_says = task.position((input, task.partition));
-        let committed = lane.port.committed(&spec.topic, task.partition)?.unwrap_or(0);
-        if committed > journal_says {
+fn check_group<P: Processor>(spec: &LaneSpec, task: &Task<P>, committed: &[(usize, i64)]) -> Result<(), LaneError> {
+    for (input, committed) in committed {
+        let (journal_says, topic) = (task.position((*input, task.partition)), &spec.inputs[*input].topic);
+        if *committed > journal_says {
             return Err(LaneError::Fatal(format!(
-                "{}, partition {}: the group {} stands at offset {committed}, its journal at {journal_says}: somebody \
-                 moved the group forward; reset it to {journal_says}",
-                spec.topic, task.partition, lane.spec.component
+                "{topic}, partition {}: the group {} stands at offset {committed}, its journal at {journal_says}: \
+                 somebody moved the group forward; reset it to {journal_says}",
+                task.partition, spec.component
             )));
         }
     }

@@ -7,6 +7,7 @@ use tapeline_schemas::wire;
 
 /// A decoded record of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "most records are the large ones: boxing would cost an allocation each")]
 pub enum Event {
     /// From `orders`.
     Command(wire::Command),

@@ -136,7 +136,7 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
                 }
                 Polled::Assigned(partitions) => self.gain(&partitions)?,
                 Polled::Revoked(partitions) => {
-                    partitions.iter().for_each(|at| drop(self.positions.remove(at)));
+                    self.positions.retain(|at, _| !partitions.contains(at));
                     records.retain(|record| !partitions.contains(&(record.input, record.partition)));
                 }
             }

@@ -67,7 +67,7 @@ fn text_is_escaped() {
     "#;
     let topology = Topology::parse(text, "<x>&.toml").unwrap();
     assert!(roxmltree::Document::parse(&topology.svg()).is_ok(), "{}", topology.svg());
-    assert!(topology.mermaid().contains("topic_a([\"a<br/>by #60;b#62;#34;k#34; #38; #35;1, 1 partition\"])"));
+    assert!(topology.mermaid().contains("topic_a([\"a<br/>by #60;b#62;#34;k#34; #38; #35;1 · 1\"])"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tapeline_schemas::codec::{SCHEMA_FILES, Wire};
+use tapeline_schemas::codec::Wire;
 use tapeline_schemas::wire;
 
 /// Something to be checked of each wire type.
@@ -34,9 +34,13 @@ pub(crate) fn schemas_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Stem and text of each schema.
-pub(crate) fn schemas() -> impl Iterator<Item = (&'static str, &'static str)> {
-    SCHEMA_FILES.iter().map(|(file, json)| (file.trim_end_matches(".avsc"), *json))
+/// Stem and text of each schema file.
+pub(crate) fn schemas() -> Vec<(String, String)> {
+    let read = |path: PathBuf| {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        (stem, fs::read_to_string(&path).unwrap())
+    };
+    files(&schemas_dir(), ".avsc").into_iter().map(read).collect()
 }
 
 /// The files in `dir` that end in `ending`, by name.

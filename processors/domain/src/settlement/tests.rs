@@ -66,7 +66,7 @@ fn a_trade_moves_both_assets_takes_both_fees_and_returns_what_was_not_needed()
         maker: order(Side::Sell, 3 * ONE, 2 * ONE),
     };
     let mut out = Vec::new();
-    settle(99, 30, &execution(ExecutionBody::Traded(trade)), &mut out)?;
+    settle(99, 30, &execution(ExecutionBody::Traded(Box::new(trade))), &mut out)?;
     assert_eq!(
         lines(&out[0]),
         [
@@ -156,6 +156,6 @@ fn spending_more_than_was_reserved_is_refused() {
         maker: order(Side::Sell, 3 * ONE, 2 * ONE),
     };
     let mut out = Vec::new();
-    assert!(settle(99, 30, &execution(ExecutionBody::Traded(trade)), &mut out).is_err());
+    assert!(settle(99, 30, &execution(ExecutionBody::Traded(Box::new(trade))), &mut out).is_err());
     assert!(out.is_empty());
 }

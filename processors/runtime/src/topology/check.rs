@@ -2,7 +2,7 @@
 
 use super::model::{Component, KEY_PARTITION, ProcessorSpec, Topic};
 use super::{Problem, Topology};
-use tapeline_schemas::codec::SCHEMA_FILES;
+use tapeline_schemas::codec::schema_of_stem;
 
 pub(super) fn check(topology: &Topology) -> Vec<Problem> {
     let components = topology.components();
@@ -88,7 +88,6 @@ impl Checker<'_> {
     }
 
     fn schema_is_known(&mut self, topic: &Topic) {
-        let known = SCHEMA_FILES.iter().map(|(file, _)| file.trim_end_matches(".avsc"));
         let at = ("topics", topic.name.as_str(), "schema");
         match &topic.schema {
             None => {
@@ -101,9 +100,9 @@ impl Checker<'_> {
                     self.problem(at, format!("is missing, but {readers} must read the topic"), mend);
                 }
             }
-            Some(stem) if !known.clone().any(|known| known == stem) => {
-                let mend = format!("add schemas/{stem}.avsc with its wire type, or use one of: {}", join(known));
-                self.problem(at, format!("is `{stem}`, and there is no schemas/{stem}.avsc"), &mend);
+            Some(stem) if schema_of_stem(stem).is_none() => {
+                let mend = format!("name a file in schemas/, or add schemas/{stem}.avsc and its wire type");
+                self.problem(at, format!("is `{stem}`, and this build knows no schemas/{stem}.avsc"), &mend);
             }
             Some(_) => {}
         }

@@ -78,11 +78,10 @@ pub(super) fn graph(topology: &Topology) -> Graph {
 }
 
 fn topic_note(topic: &Topic) -> String {
-    let plural = if topic.partitions == 1 { "partition" } else { "partitions" };
+    let count = topic.partitions;
     match topic.key.as_deref() {
-        None => format!("{} {plural}", topic.partitions),
-        Some("partition") => format!("each of {} {plural}", topic.partitions),
-        Some(key) => format!("by {key}, {} {plural}", topic.partitions),
+        None => format!("{count} partitions"),
+        Some(key) => format!("by {key} · {count}"),
     }
 }
 

@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 
-/// Between two layers, for the edges, pixels.
-const COLUMN_GAP: f64 = 52.0;
+/// Between two layers, for the edges, pixels: at least, and for each edge.
+const COLUMN_GAP: f64 = 36.0;
+const EDGE_GAP: f64 = 5.0;
 /// Between two nodes of a layer, pixels.
 const NODE_GAP: f64 = 18.0;
 /// Height that a lane takes up, pixels.
 const LANE_HEIGHT: f64 = 2.0;
+/// How much stronger a lane is drawn to its trunk than to anything else.
+const LANE_PULL: f64 = 20.0;
 const SWEEPS: usize = 24;
 
 /// A graph without circles, to be laid out.
@@ -51,10 +54,10 @@ pub(super) fn layout(input: &Input) -> Layout {
     let tops = grid.heights(input);
     let mut x = 0.0;
     let mut columns = Vec::new();
-    for items in &grid.layers {
+    for (items, links) in grid.layers.iter().zip(&grid.links) {
         let width = items.iter().map(|item| size(input, *item).0).fold(0.0, f64::max);
         columns.push((x, x + width));
-        x += width + COLUMN_GAP;
+        x += width + COLUMN_GAP + EDGE_GAP * links.len() as f64;
     }
     let mut centers = vec![(0.0, 0.0); input.sizes.len()];
     let mut lanes = BTreeMap::new();
@@ -193,7 +196,7 @@ impl Grid {
     fn heights(&self, input: &Input) -> Vec<Vec<f64>> {
         let gaps: Vec<Vec<f64>> = self.layers.iter().map(|items| stacked(input, items)).collect();
         let mut heights = gaps.clone();
-        for sweep in 0..4 * SWEEPS {
+        for sweep in 0..20 * SWEEPS {
             for step in 0..self.layers.len() {
                 let at = if sweep % 2 == 0 { step } else { self.layers.len() - 1 - step };
                 let wished: Vec<(f64, f64)> = (0..self.layers[at].len()).map(|n| self.wish(&heights, at, n)).collect();
@@ -207,20 +210,24 @@ impl Grid {
         heights.iter().map(|ys| ys.iter().map(|y| y - highest).collect()).collect()
     }
 
-    /// Where an item would like to be, and how much: the mean of its neighbours; lanes insist on being straight.
+    /// Where an item would like to be, and how much: a node at the mean of its neighbours, a lane at the mean of all
+    /// lanes of its trunk, so that the trunk is straight.
     fn wish(&self, heights: &[Vec<f64>], at: usize, index: usize) -> (f64, f64) {
         let item = self.layers[at][index];
         let (mut sum, mut weight) = (0.0, 0.0);
         for before in [true, false] {
             let beside = if before { at.wrapping_sub(1) } else { at + 1 };
             for other in self.neighbours(at, item, before) {
-                let pull = match (item, other) {
-                    (Item::Lane(_), Item::Lane(_)) => 8.0,
-                    (Item::Lane(_), _) | (_, Item::Lane(_)) => 2.0,
-                    _ => 1.0,
-                };
-                sum += pull * heights[beside][self.place(beside, other)];
-                weight += pull;
+                sum += heights[beside][self.place(beside, other)];
+                weight += 1.0;
+            }
+        }
+        if matches!(item, Item::Lane(_)) {
+            for (items, ys) in self.layers.iter().zip(heights) {
+                for (_, y) in items.iter().zip(ys).filter(|(other, _)| **other == item) {
+                    sum += LANE_PULL * y;
+                    weight += LANE_PULL;
+                }
             }
         }
         if weight > 0.0 { (sum / weight, weight) } else { (heights[at][index], 0.1) }

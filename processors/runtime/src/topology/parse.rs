@@ -66,13 +66,21 @@ fn entries<T>(
 
 fn is_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(legal) && name.trim_matches('.') != ""
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(legal) && !name.trim_matches('.').is_empty()
 }
 
 fn topic(name: &str, section: &mut Section<'_>) -> Topic {
     if name.ends_with(DEAD_LETTER_SUFFIX) {
         let mend = "take it out, and set `dlq = true` on the topic whose dead letters it holds";
         section.problem("", "dead-letter topics are not declared by themselves".into(), mend);
+    }
+    let max_message_bytes = section.whole("max_message_bytes").unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
+    if max_message_bytes < 1 {
+        section.problem(
+            "max_message_bytes",
+            format!("is {max_message_bytes}"),
+            "give it a number above 0, or take it out",
+        );
     }
     let partitions = section.whole("partitions").unwrap_or_else(|| section.missing("partitions", 1));
     if !(1..=MAX_PARTITIONS).contains(&partitions) {
@@ -85,7 +93,7 @@ fn topic(name: &str, section: &mut Section<'_>) -> Topic {
         partitions: i32::try_from(partitions).unwrap_or_default(),
         schema: section.text("schema"),
         cleanup: cleanup(section),
-        max_message_bytes: section.whole("max_message_bytes").unwrap_or(DEFAULT_MAX_MESSAGE_BYTES),
+        max_message_bytes,
         dead_letters_by: dead_letters_by(section),
     }
 }
@@ -247,8 +255,10 @@ impl<'a> Section<'a> {
     }
 
     fn whole(&mut self, key: &'static str) -> Option<i64> {
-        self.table.get(key)?;
-        Some(self.typed(key, "a whole number", Value::as_integer).unwrap_or(1))
+        let given = self.table.contains_key(key);
+        let value = self.typed(key, "a whole number", Value::as_integer);
+        // What is of the wrong kind is told already: no second problem for it.
+        given.then(|| value.unwrap_or(1))
     }
 
     fn table(&mut self, key: &'static str) -> Table {

@@ -7,14 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 const MARGIN: f64 = 24.0;
+/// Height of a node, and for each edge that comes in, so that tips don't lie on each other.
 const NODE_HEIGHT: f64 = 46.0;
+const TIP_HEIGHT: f64 = 10.0;
 /// Width of a character of the name (13 px) and of the note (11 px) in a monospaced face, rounded up.
 const NAME_CHARACTER: f64 = 8.0;
 const NOTE_CHARACTER: f64 = 6.8;
-const PADDING: f64 = 16.0;
+const PADDING: f64 = 13.0;
 /// How far beneath everything the feedback runs.
 const FEEDBACK_DROP: f64 = 26.0;
-const LEGEND_HEIGHT: f64 = 56.0;
+const LEGEND_HEIGHT: f64 = 44.0;
+/// How far beneath the other edges that of a journal starts.
+const JOURNAL_DROP: f64 = 13.0;
 const CORNER: f64 = 10.0;
 
 const STYLE: &str = "
@@ -76,8 +80,8 @@ pub(super) fn svg(topology: &Topology) -> String {
     ));
     drawing.edges();
     drawing.feedback();
-    for (node, center) in graph.nodes.iter().zip(&layout.centers) {
-        drawing.node(node, *center);
+    for index in 0..graph.nodes.len() {
+        drawing.node(index);
     }
     drawing.legend(bottom + LEGEND_HEIGHT);
     drawing.add(format_args!("  </g>\n</svg>\n"));
@@ -92,7 +96,7 @@ fn layout_input(graph: &Graph) -> Input {
     };
     let only_writes = |node: usize| is(node, NodeKind::Connector) && !graph.edges.iter().any(|edge| edge.to == node);
     Input {
-        sizes: graph.nodes.iter().map(|node| (node_width(node), NODE_HEIGHT)).collect(),
+        sizes: (0..graph.nodes.len()).map(|node| (node_width(&graph.nodes[node]), node_height(graph, node))).collect(),
         edges: graph.edges.iter().filter(|edge| !edge.feedback).map(|edge| (edge.from, edge.to)).collect(),
         late: (0..graph.nodes.len()).map(|node| from_outside(node) || only_writes(node)).collect(),
     }
@@ -102,6 +106,11 @@ fn node_width(node: &Node) -> f64 {
     let name = node.name.chars().count() as f64 * NAME_CHARACTER;
     let note = node.note.chars().count() as f64 * NOTE_CHARACTER;
     name.max(note) + 2.0 * PADDING
+}
+
+fn node_height(graph: &Graph, node: usize) -> f64 {
+    let arriving = graph.edges.iter().filter(|edge| edge.to == node).count() as f64;
+    NODE_HEIGHT.max((arriving + 1.0) * TIP_HEIGHT)
 }
 
 /// A point between two nodes or lanes.
@@ -130,6 +139,9 @@ impl Drawing<'_> {
         let mut drawn = BTreeSet::new();
         for (index, edge) in self.graph.edges.iter().enumerate().filter(|(_, edge)| !edge.feedback) {
             let mut from = self.right_of(edge.from);
+            if edge.kind == EdgeKind::Journal {
+                from.1 += JOURNAL_DROP;
+            }
             for layer in self.layout.layer[edge.from] + 1..self.layout.layer[edge.to] {
                 let Some(y) = self.layout.lanes.get(&(edge.from, layer)) else { continue };
                 let (left, right) = self.layout.columns[layer];
@@ -163,11 +175,10 @@ impl Drawing<'_> {
                 arriving.push((from, index));
             }
             arriving.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let step = ((NODE_HEIGHT - 16.0) / arriving.len() as f64).min(12.0);
-            let first = y - step * (arriving.len() as f64 - 1.0) / 2.0;
+            let first = y - TIP_HEIGHT * (arriving.len() as f64 - 1.0) / 2.0;
             let left = x - node_width(&self.graph.nodes[node]) / 2.0;
             for (place, (_, index)) in arriving.iter().enumerate() {
-                ports.insert(*index, (left, first + step * place as f64));
+                ports.insert(*index, (left, first + TIP_HEIGHT * place as f64));
             }
         }
         ports
@@ -195,10 +206,11 @@ impl Drawing<'_> {
         }
     }
 
-    fn node(&mut self, node: &Node, (x, y): Point) {
-        let (width, half) = (node_width(node), NODE_HEIGHT / 2.0);
+    fn node(&mut self, index: usize) {
+        let (node, (x, y)) = (&self.graph.nodes[index], self.layout.centers[index]);
+        let (width, height) = (node_width(node), node_height(self.graph, index));
         self.add(format_args!("    <g><title>{}: {}</title>\n", escape(&node.name), escape(&node.doc)));
-        self.shape(node.kind, (x - width / 2.0, y - half), (width, NODE_HEIGHT));
+        self.shape(node.kind, (x - width / 2.0, y - height / 2.0), (width, height));
         // The lid of a database takes the top of its shape.
         let shift = if node.kind == NodeKind::Sink { 4.0 } else { 0.0 };
         let (name_y, note_y) = (y - 3.0 + shift, y + 13.0 + shift);
@@ -272,7 +284,7 @@ enum Sample {
 
 const LEGEND: [(Sample, &str); 7] = [
     (Sample::Shape(NodeKind::Connector), "from outside"),
-    (Sample::Shape(NodeKind::Topic), "topic"),
+    (Sample::Shape(NodeKind::Topic), "topic: by key · partitions"),
     (Sample::Shape(NodeKind::Processor), "processor"),
     (Sample::Shape(NodeKind::Journal), "its journal"),
     (Sample::Shape(NodeKind::Sink), "view in a database"),

@@ -1,0 +1,17 @@
+-- The newest offset wins.
+INSERT INTO public.best_quotes AS q (
+    venue, instrument, bid_price, bid_quantity, ask_price, ask_quantity, quoted_at, position_partition, position_offset
+)
+SELECT
+    venue, instrument, bid_price, bid_quantity, ask_price, ask_quantity, quoted_at, position_partition, position_offset
+FROM pg_temp.stage_best_quotes
+ORDER BY venue, instrument
+ON CONFLICT (venue, instrument) DO UPDATE SET
+    bid_price = excluded.bid_price,
+    bid_quantity = excluded.bid_quantity,
+    ask_price = excluded.ask_price,
+    ask_quantity = excluded.ask_quantity,
+    quoted_at = excluded.quoted_at,
+    position_partition = excluded.position_partition,
+    position_offset = excluded.position_offset
+WHERE excluded.position_offset > q.position_offset

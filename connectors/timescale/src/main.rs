@@ -1,0 +1,7 @@
+//! The `timescale` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tapeline_kafka::app::main(tapeline_timescale::spawn)
+}

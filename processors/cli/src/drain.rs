@@ -1,0 +1,123 @@
+//! Waits until a pipeline stands still: every group has taken all that its topics hold.
+
+use anyhow::{Context, Result, bail};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tapeline_kafka::admin::Admin;
+use tapeline_kafka::reader::PartitionReader;
+use tapeline_kafka::registry::Registry;
+use tapeline_runtime::addresses::Addresses;
+use tapeline_runtime::event_decoder::decoder;
+use tapeline_runtime::port::Reader;
+use tapeline_runtime::topology::Topology;
+use tapeline_schemas::codec::SchemaIds;
+use tapeline_schemas::wire::JournalEntry;
+
+/// Pause between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Waits until the groups of `components` have taken all records of their inputs, two looks in a row.
+///
+/// # Errors
+/// If that is not so after `patience`, naming who lags where; or if the broker is away.
+pub fn wait(topology: &Topology, addresses: &Addresses, components: &[&str], patience: Duration) -> Result<()> {
+    let admin = Admin::connect(&addresses.kafka)?;
+    let deadline = Instant::now() + patience;
+    let mut last_ends = None;
+    loop {
+        let (ends, lagging) = look(topology, addresses, &admin, components)?;
+        match lagging {
+            None if last_ends.as_ref() == Some(&ends) => return Ok(()),
+            Some(lagging) if Instant::now() > deadline => {
+                bail!("the pipeline has not come to rest after {patience:?}: {lagging}");
+            }
+            _ => last_ends = Some(ends),
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Waits until every task of a processor has taken what is published to a broadcast input after [`Self::begin`]. No
+/// group's offsets tell that, the journal does.
+pub struct BroadcastWatch<'a> {
+    topology: &'a Topology,
+    addresses: &'a Addresses,
+    admin: Admin,
+    journal: String,
+    journal_ends: Vec<i64>,
+}
+
+impl<'a> BroadcastWatch<'a> {
+    /// Notes where the journal of `processor` ends now.
+    ///
+    /// # Errors
+    /// If the broker is away or the processor has no journal.
+    pub fn begin(topology: &'a Topology, addresses: &'a Addresses, processor: &str) -> Result<Self> {
+        let admin = Admin::connect(&addresses.kafka)?;
+        let spec = topology.processor(processor).with_context(|| format!("no processor {processor}"))?;
+        let journal = spec.journal.clone().with_context(|| format!("{processor} has no journal"))?;
+        let journal_ends = admin.watermarks(&journal)?.iter().map(|marks| marks.end).collect();
+        Ok(Self { topology, addresses, admin, journal, journal_ends })
+    }
+
+    /// Waits until each partition's journal says that `topic` was taken to its present end.
+    ///
+    /// # Errors
+    /// If that is not so after `patience`.
+    pub fn wait(&self, topic: &str, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        let ends: Vec<i64> = self.admin.watermarks(topic)?.iter().map(|marks| marks.end).collect();
+        let registry: Arc<dyn SchemaIds> = Arc::new(Registry::new(&self.addresses.registry_url)?);
+        let mut decoder = decoder::<JournalEntry>(&self.journal, &registry).map_err(anyhow::Error::msg)?;
+        let tasks = self.topology.topic(&self.journal).map_or(0, |journal| journal.partitions);
+        for task in 0..tasks {
+            let mut taken = vec![0; ends.len()];
+            while taken != ends {
+                let mut reader =
+                    PartitionReader::open(&self.addresses.kafka, &self.journal, task, self.journal_ends[task as usize])?;
+                while let Some(record) = reader.next()? {
+                    let entry = decoder.decode(record.payload.as_deref())?;
+                    for run in entry.runs.iter().filter(|run| run.topic == topic) {
+                        taken[run.partition as usize] = run.next_offset;
+                    }
+                }
+                if Instant::now() > deadline {
+                    bail!("{} has not taken {topic} to its end after {patience:?}", self.journal);
+                }
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The ends of all inputs, and who lags behind one of them.
+fn look(
+    topology: &Topology,
+    addresses: &Addresses,
+    admin: &Admin,
+    components: &[&str],
+) -> Result<(Vec<i64>, Option<String>)> {
+    let mut all_ends = Vec::new();
+    for component in components {
+        let processor = topology.processor(component).map(|spec| &spec.inputs);
+        let inputs = processor.or_else(|| topology.sink(component).map(|spec| &spec.inputs));
+        for topic in inputs.with_context(|| format!("no component {component}"))?.iter().filter(|name| *name != "clock") {
+            let committed = admin.committed(component, topic)?;
+            for (partition, (marks, committed)) in admin.watermarks(topic)?.iter().zip(committed).enumerate() {
+                let taken = committed.unwrap_or(marks.first);
+                all_ends.push(marks.end);
+                // The end counts transaction markers too: only a record says that something is left.
+                if taken < marks.end && has_record(addresses, topic, partition as i32, taken)? {
+                    let lagging = format!("{component} is at {taken} of {} in {topic}-{partition}", marks.end);
+                    return Ok((all_ends, Some(lagging)));
+                }
+            }
+        }
+    }
+    Ok((all_ends, None))
+}
+
+fn has_record(addresses: &Addresses, topic: &str, partition: i32, from: i64) -> Result<bool> {
+    Ok(PartitionReader::open(&addresses.kafka, topic, partition, from)?.next()?.is_some())
+}
