@@ -64,6 +64,7 @@ try:
     connection = http.client.HTTPConnection(options.host, options.http, timeout=3)
     connection.request("POST", "/", f"KILL QUERY WHERE startsWith(query, 'SELECT ''{TAG}''') ASYNC")
     connection.getresponse().read()
+    connection.close()
     threading.Event().wait(STOP_SECONDS)  # serve() ends the process before
 except OSError:
     pass

@@ -14,7 +14,7 @@ kafka_install() {
   say "kafka: downloading $KAFKA_VERSION"
   # log4j-slf4j-impl is what turns the broker's log on; Kafka's own archive carries it, its module's dependencies do not.
   cat >"$new/pom.xml" <<X
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion><groupId>tapeline</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$KAFKA_VERSION</version></dependency>
@@ -56,6 +56,10 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
+
+# A broker that was killed may register again only when its old session has ended: 4 s instead of 9.
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=1000
 
 # Groups of the KIP-848 protocol: a killed member's partitions go to others after 6 s (default 45 s), and a new assignment
 # spreads within a second or two (default 5 s). range keeps co-partitioned topics together, uniform does not.

@@ -124,8 +124,9 @@ attempt() {
   "$@" >"$log" 2>&1 </dev/null || { tail -n 15 "$log" >&2; die "$what failed; run \`up\` again to go on"; }
 }
 
-# maven WHAT DIR ARGS...: one at a time (Maven 3.8 does not lock its repository); its plugin's version is pinned too.
-DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
+# maven WHAT DIR ARGS...: one at a time, as Maven 3.8 does not lock its repository. The plugin's 3.x versions insist on a
+# parent of the registry's POM that was never published.
+DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:2.8
 maven() {
   local what=$1 dir=$2; shift 2
   (exec 7>"$TAPELINE_CACHE/maven.lock"; flock 7; cd "$dir" || exit 1; attempt "$what" "$dir/maven.log" mvn -q -B --strict-checksums "$@")

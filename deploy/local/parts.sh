@@ -114,7 +114,7 @@ start_line() { # the parts of one line, one after the other
     mkdir -p "$dir"
     : >"$dir/.tapeline" # says that the folder is ours to delete
     if ! pid_of "$part" >/dev/null; then "${part}_launch"; fi
-    await "$part" 90
+    await "$part" 120
     "${part}_prepare"
     say "$part: up after $((SECONDS - since)) s, pid $(pid_of "$part")"
   done

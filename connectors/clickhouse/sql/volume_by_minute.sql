@@ -8,12 +8,12 @@ CREATE OR REPLACE VIEW volume_by_minute
     vwap Float64 COMMENT 'Volume-weighted average price: notional by volume.'
 )
 AS SELECT
-    toStartOfMinute(traded_at) AS minute,
-    instrument,
+    toStartOfMinute(t.traded_at) AS minute,
+    t.instrument AS instrument,
     count() AS trades,
-    sum(quantity) AS volume,
-    sum(notional) AS notional,
-    toFloat64(sum(notional)) / toFloat64(sum(quantity)) AS vwap
-FROM trades
+    sum(t.quantity) AS volume,
+    sum(t.notional) AS notional,
+    toFloat64(notional) / toFloat64(volume) AS vwap
+FROM trades AS t
 GROUP BY minute, instrument
 COMMENT 'Volume, notional and VWAP by instrument and minute; minutes without a trade have no row. {definition}'

@@ -17,12 +17,15 @@ const MAX_AT_US: i64 = 253_402_300_799_999_999;
 /// Venue and instrument.
 pub(crate) type Book<'a> = (&'a str, &'a str);
 
+/// Candles of one interval, by book and begin in microseconds.
+pub(crate) type Candles<'a> = HashMap<(Book<'a>, i64), Candle>;
+
 /// What a batch changes.
 #[derive(Debug, Default)]
 pub(crate) struct Fold<'a> {
     pub(crate) trades: Vec<TradeRow<'a>>,
-    /// Candles of the finest interval, by book and begin in microseconds; the coarser ones follow from them.
-    seconds: HashMap<(Book<'a>, i64), Candle>,
+    /// Of the finest interval; the coarser ones follow from them.
+    seconds: Candles<'a>,
     pub(crate) quotes: HashMap<Book<'a>, QuoteRow>,
     /// By order id.
     pub(crate) orders: HashMap<i64, OrderRow<'a>>,
@@ -128,8 +131,8 @@ fn time_of_ms(at_ms: i64) -> Result<i64, Nonsense> {
 }
 
 impl<'a> Fold<'a> {
-    /// Candles of all intervals: name, and candles by book and begin.
-    pub(crate) fn candles(&mut self) -> Vec<(&'static str, HashMap<(Book<'a>, i64), Candle>)> {
+    /// Takes the candles out, of all intervals, with the interval's name.
+    pub(crate) fn candles(&mut self) -> Vec<(&'static str, Candles<'a>)> {
         let mut finer = std::mem::take(&mut self.seconds);
         let mut all = Vec::with_capacity(INTERVALS.len());
         for (_, length_us) in &INTERVALS[1..] {

@@ -7,8 +7,8 @@
 //! What is absent: a Kafka client, retention, and any query that people ask; no code here drops or alters a table.
 
 mod candle;
+mod columns;
 mod component;
-mod copy_text;
 mod errors;
 mod fold;
 mod link;

@@ -3,7 +3,6 @@
 //! Offsets, then tables, in one fixed order, and rows within a table by key: two instances that write at the same
 //! time wait for each other, they never deadlock.
 
-use crate::copy_text::CopyText;
 use crate::errors::sink_error;
 use crate::fold::fold;
 use crate::link::Link;
@@ -29,29 +28,16 @@ const MOVE_OFFSETS: &str = "UPDATE public.view_offsets AS v SET next_offset = sp
 FROM unnest($1::text[], $2::int[], $3::bigint[]) AS span (topic, partition, next_offset)
 WHERE v.topic = span.topic AND v.partition = span.partition";
 
-/// A table whose rows are staged, then merged into what is there.
-struct Merge {
-    table: &'static str,
-    copy: &'static str,
-    merge: &'static str,
-    file: &'static str,
-}
-
+/// Merges the rows of one table, if there are any.
 macro_rules! merge {
-    ($table:literal) => {
-        Merge {
-            table: $table,
-            copy: concat!("COPY pg_temp.stage_", $table, " FROM STDIN"),
-            merge: include_str!(concat!("../sql/merge/", $table, ".sql")),
-            file: concat!("sql/merge/", $table, ".sql"),
+    ($connection:expr, $rows:expr, $table:literal) => {
+        if !$rows.is_empty() {
+            let merged =
+                $rows.bind(include_str!(concat!("../sql/merge/", $table, ".sql"))).execute(&mut *$connection).await;
+            merged.map_err(|error| sink_error(concat!("table ", $table, ", sql/merge/", $table, ".sql"), &error))?;
         }
     };
 }
-
-const CANDLES: Merge = merge!("candles");
-const BEST_QUOTES: Merge = merge!("best_quotes");
-const ORDERS: Merge = merge!("orders");
-const BALANCES: Merge = merge!("balances");
 
 /// The view in TimescaleDB. Blocks its thread; must not be called from within an async runtime.
 pub struct TimescaleSink {
@@ -111,15 +97,15 @@ async fn stated_offsets(
     Ok(rows.into_iter().map(|(topic, partition, next_offset)| ((topic, partition), next_offset)).collect())
 }
 
-async fn write_rows(connection: &mut PgConnection, spans: &[Span], rows: &Rows) -> Result<(), SinkError> {
-    execute(connection, "BEGIN", "BEGIN").await?;
+async fn write_rows(connection: &mut PgConnection, spans: &[Span], rows: &Rows<'_>) -> Result<(), SinkError> {
+    execute(connection, "BEGIN").await?;
     move_offsets(connection, spans).await?;
-    copy(connection, "trades", "COPY public.trades FROM STDIN", &rows.trades).await?;
-    merge(connection, &CANDLES, &rows.candles).await?;
-    merge(connection, &BEST_QUOTES, &rows.best_quotes).await?;
-    merge(connection, &ORDERS, &rows.orders).await?;
-    merge(connection, &BALANCES, &rows.balances).await?;
-    execute(connection, "COMMIT", "COMMIT").await
+    merge!(connection, rows.trades, "trades");
+    merge!(connection, rows.candles, "candles");
+    merge!(connection, rows.best_quotes, "best_quotes");
+    merge!(connection, rows.orders, "orders");
+    merge!(connection, rows.balances, "balances");
+    execute(connection, "COMMIT").await
 }
 
 /// Compare-and-set: refuses the batch unless the database states for each span what the batch begins at.
@@ -146,28 +132,7 @@ async fn move_offsets(connection: &mut PgConnection, spans: &[Span]) -> Result<(
     Ok(())
 }
 
-async fn merge(connection: &mut PgConnection, merge: &Merge, rows: &CopyText) -> Result<(), SinkError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    copy(connection, merge.table, merge.copy, rows).await?;
-    let merged = sqlx::query(merge.merge).execute(connection).await;
-    merged.map_err(|error| sink_error(&format!("table {}, {}", merge.table, merge.file), &error))?;
-    Ok(())
-}
-
-async fn copy(connection: &mut PgConnection, table: &str, sql: &str, rows: &CopyText) -> Result<(), SinkError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let failed = |error| sink_error(&format!("table {table}, {sql}"), &error);
-    let mut copy = connection.copy_in_raw(sql).await.map_err(failed)?;
-    copy.send(rows.as_bytes()).await.map_err(failed)?;
-    copy.finish().await.map_err(failed)?;
-    Ok(())
-}
-
-async fn execute(connection: &mut PgConnection, what: &str, sql: &'static str) -> Result<(), SinkError> {
+async fn execute(connection: &mut PgConnection, sql: &'static str) -> Result<(), SinkError> {
     let done = sqlx::raw_sql(sql).execute(connection).await;
-    done.map(drop).map_err(|error| sink_error(what, &error))
+    done.map(drop).map_err(|error| sink_error(sql, &error))
 }

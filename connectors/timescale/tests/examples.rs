@@ -1,4 +1,5 @@
 //! Every schema example goes through the sink, and the view of them is what one reads in them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is test code")]
 
 mod support;
 

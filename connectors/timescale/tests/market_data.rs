@@ -1,4 +1,5 @@
 //! Real trades of a venue through the sink: the candles equal the venue's own, on every row.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is test code")]
 
 mod support;
 

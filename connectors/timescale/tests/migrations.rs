@@ -1,4 +1,5 @@
 //! What is missing is told and created; what is there is left alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is test code")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The view is the fold of the topics up to the offsets that it states, however the records come.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is test code")]
 
 mod support;
 

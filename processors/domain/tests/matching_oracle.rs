@@ -1,5 +1,7 @@
 //! The real book against the naive one: on any stream of commands, event by event, and level by level.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic, in its helpers too")]
+
 mod matching_support;
 
 use matching_support::naive::Naive;

@@ -1,6 +1,8 @@
 //! What must hold for any stream of commands, one test for each invariant. They look at commands, events and the
 //! public book only, so they would hold for any other implementation as well.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic, in its helpers too")]
+
 mod matching_support;
 
 use matching_support::script::event_text;
@@ -50,8 +52,7 @@ impl Queues {
     fn place(&mut self, order: &OrderState) {
         self.ranks += 1;
         let display = self.terms[&order.order_id].display_quantity.unwrap_or(order.leaves);
-        let place =
-            Place { side: order.side, price: order.price, rank: self.ranks, shown: display.min(order.leaves) };
+        let place = Place { side: order.side, price: order.price, rank: self.ranks, shown: display.min(order.leaves) };
         self.places.insert((order.instrument.to_string(), order.order_id), place);
     }
 
@@ -117,13 +118,15 @@ fn spent(event: &Execution, order: &OrderState) -> Units {
     cost + money::fee(cost, if takes { order.taker_fee_ppm } else { order.maker_fee_ppm }).unwrap()
 }
 
+fn action(input: &Input) -> Option<&Action> {
+    if let Input::Command(_, command) = input { Some(&command.action) } else { None }
+}
+
 /// What the command of an amendment has reserved on top.
 fn extra(input: &Input, event: &Execution, order: &OrderState) -> Units {
     let first = !matches!(event.body, ExecutionBody::Traded(_) | ExecutionBody::Triggered { .. });
-    match input {
-        Input::Command(_, Accepted { action: Action::Amend(amendment), .. })
-            if first && amendment.target_order_id == order.order_id =>
-        {
+    match action(input) {
+        Some(Action::Amend(amendment)) if first && amendment.target_order_id == order.order_id => {
             amendment.extra_reserved
         }
         _ => 0,
@@ -138,8 +141,10 @@ proptest! {
     fn price_time_priority(steps in steps()) {
         let (mut matching, mut queues) = (Matching::new(0), Queues::default());
         for input in inputs(&steps) {
-            if let Input::Command(_, Accepted { command_id, action: Action::Place(terms), .. }) = &input {
-                queues.terms.insert(*command_id, terms.clone());
+            if let Input::Command(_, command) = &input
+                && let Action::Place(terms) = &command.action
+            {
+                queues.terms.insert(command.command_id, terms.clone());
             }
             for event in input.feed(&mut matching) {
                 queues.follow(&event)?;
@@ -190,8 +195,8 @@ proptest! {
                     }
                 }
                 if let ExecutionBody::Refused { released, .. } = &event.body {
-                    let Input::Command(_, Accepted { action, .. }) = &input else { panic!("refused a tick") };
-                    let extra = if let Action::Amend(amendment) = action { amendment.extra_reserved } else { 0 };
+                    let extra =
+                        if let Some(Action::Amend(amendment)) = action(&input) { amendment.extra_reserved } else { 0 };
                     prop_assert_eq!(*released, extra);
                 }
             }
@@ -243,7 +248,7 @@ fn cancel_everything() -> Vec<Input> {
                 commanded_at_ms: 1_000_000,
                 action: Action::CancelAll { instrument: instrument.into() },
             };
-            inputs.push(Input::Command(1_000_000, command));
+            inputs.push(Input::Command(1_000_000, Box::new(command)));
         }
     }
     inputs

@@ -1,11 +1,10 @@
 //! Topics on the broker: what is there, and making what is missing. Never deletes and never shrinks.
 
-use crate::client::base_config;
+use crate::client::{QuietContext, base_config};
 use anyhow::{Context, Result, bail};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
@@ -33,8 +32,8 @@ pub struct Watermarks {
 
 /// A connection for administration.
 pub struct Admin {
-    client: AdminClient<DefaultClientContext>,
-    consumer: BaseConsumer,
+    client: AdminClient<QuietContext>,
+    consumer: BaseConsumer<QuietContext>,
     bootstrap: String,
     runtime: tokio::runtime::Runtime,
 }
@@ -46,9 +45,9 @@ impl Admin {
     /// If the broker does not answer.
     pub fn connect(bootstrap: &str) -> Result<Self> {
         let mut config = base_config(bootstrap, "tapeline-admin");
-        let client = config.create().context("Kafka admin client")?;
+        let client = config.create_with_context(QuietContext).context("Kafka admin client")?;
         config.set("group.id", "tapeline-admin").set("isolation.level", "read_committed");
-        let consumer: BaseConsumer = config.create().context("Kafka client")?;
+        let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext).context("Kafka client")?;
         consumer
             .fetch_metadata(None, TIMEOUT)
             .with_context(|| format!("no Kafka at {bootstrap}: run `tapeline up`, or set TAPELINE_KAFKA"))?;
@@ -149,7 +148,7 @@ impl Admin {
     pub fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
         let mut config = base_config(&self.bootstrap, "tapeline-admin");
         config.set("group.id", group).set("isolation.level", "read_committed");
-        let consumer: BaseConsumer = config.create()?;
+        let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_range(topic, 0, crate::port::partitions(&self.consumer, topic)? - 1);
         let committed = consumer.committed_offsets(list, TIMEOUT)?;

@@ -4,7 +4,8 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Headers};
+use rdkafka::producer::ProducerContext;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
@@ -75,6 +76,24 @@ pub(crate) fn producer_config(bootstrap: &str, client_id: &str) -> ClientConfig 
         .set("queue.buffering.max.messages", "500000")
         .set("queue.buffering.max.kbytes", "524288");
     config
+}
+
+/// For clients outside groups: what they meet is in what their calls return, so their logs are for debugging only.
+pub(crate) struct QuietContext;
+
+impl ClientContext for QuietContext {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for QuietContext {}
+
+impl ProducerContext for QuietContext {
+    type DeliveryOpaque = ();
+
+    /// A record that was not delivered fails its transaction.
+    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
 }
 
 /// Tells where assigned partitions begin; `None` leaves it to the group's offsets.

@@ -3,7 +3,7 @@
 //! The producer's transactional id is `<component>-<instance>-<lane>`: a process that is started again under its name
 //! ends what its former life left open. Zombies are fenced by the group's generation, which each commit carries.
 
-use crate::client::{GroupContext, consumer_config, consumer_error, member_config, producer_config, producer_error, record};
+use crate::client::{GroupContext, QuietContext, consumer_config, consumer_error, member_config, producer_config, producer_error, record};
 use crate::reader::PartitionReader;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -25,8 +25,8 @@ pub struct KafkaPort {
     bootstrap: String,
     topics: Vec<String>,
     group: BaseConsumer<GroupContext>,
-    broadcast: Option<BaseConsumer>,
-    producer: BaseProducer,
+    broadcast: Option<BaseConsumer<QuietContext>>,
+    producer: BaseProducer<QuietContext>,
     in_transaction: bool,
 }
 
@@ -40,7 +40,7 @@ impl KafkaPort {
         let transactional_id = format!("{}-{instance}-{lane}", spec.component);
         let mut config = producer_config(bootstrap, &transactional_id);
         config.set("transactional.id", &transactional_id).set("transaction.timeout.ms", "60000");
-        let producer: BaseProducer = config.create().map_err(away)?;
+        let producer: BaseProducer<QuietContext> = config.create_with_context(QuietContext).map_err(away)?;
         producer
             .init_transactions(REQUEST_TIMEOUT)
             .map_err(|error| producer_error("taking over the transactional id", &error))?;
@@ -54,7 +54,7 @@ impl KafkaPort {
         let broadcast = if spec.inputs.iter().any(|input| input.broadcast) {
             let mut config = consumer_config(bootstrap, &spec.component);
             config.set("group.id", format!("{}-broadcast", spec.component));
-            Some(config.create().map_err(away)?)
+            Some(config.create_with_context(QuietContext).map_err(away)?)
         } else {
             None
         };

@@ -17,7 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Default)]
 struct Deliveries(Arc<Mutex<Option<KafkaError>>>);
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();

@@ -1,6 +1,6 @@
 //! Reads one partition from an offset to its present end, outside any group.
 
-use crate::client::{consumer_config, consumer_error, record};
+use crate::client::{QuietContext, consumer_config, consumer_error, record};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A reader of committed records.
 pub struct PartitionReader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<QuietContext>,
     what: String,
     ended: bool,
 }
@@ -32,7 +32,7 @@ impl PartitionReader {
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "10")
             .set("auto.offset.reset", "earliest");
-        let consumer: BaseConsumer = config.create().map_err(away)?;
+        let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext).map_err(away)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(from)).map_err(away)?;
         consumer.assign(&list).map_err(away)?;

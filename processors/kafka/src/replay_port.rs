@@ -1,6 +1,6 @@
 //! A port that only reads: for replays that check determinism and disturb nobody.
 
-use crate::client::consumer_config;
+use crate::client::{QuietContext, consumer_config};
 use crate::port::partitions;
 use crate::reader::PartitionReader;
 use rdkafka::consumer::BaseConsumer;
@@ -10,7 +10,7 @@ use tapeline_runtime::port::{InputPartition, OutRecord, Polled, Port, PortError,
 /// Reads inputs and journals; joins no group and writes nothing.
 pub(crate) struct ReplayPort {
     bootstrap: String,
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<QuietContext>,
 }
 
 impl ReplayPort {
@@ -21,7 +21,7 @@ impl ReplayPort {
     pub(crate) fn open(bootstrap: &str) -> Result<Self, PortError> {
         let mut config = consumer_config(bootstrap, "tapeline-replay");
         config.set("group.id", "tapeline-replay");
-        let consumer = config.create().map_err(|error| PortError::Away(format!("replay: {error}")))?;
+        let consumer = config.create_with_context(QuietContext).map_err(|error| PortError::Away(format!("replay: {error}")))?;
         Ok(Self { bootstrap: bootstrap.to_owned(), consumer })
     }
 }

@@ -1,7 +1,7 @@
--- The staged rows are changes; exactly once because the offsets move in the same transaction.
+-- The new rows are changes; exactly once because the offsets move in the same transaction.
 INSERT INTO public.balances AS b (account, asset, available, reserved)
-SELECT account, asset, available, reserved
-FROM pg_temp.stage_balances
+SELECT * FROM unnest($1::text[], $2::text[], $3::numeric[], $4::numeric[])
+    AS new (account, asset, available, reserved)
 ORDER BY account, asset
 ON CONFLICT (account, asset) DO UPDATE SET
     available = b.available + excluded.available,

@@ -2,9 +2,12 @@
 INSERT INTO public.best_quotes AS q (
     venue, instrument, bid_price, bid_quantity, ask_price, ask_quantity, quoted_at, position_partition, position_offset
 )
-SELECT
+SELECT * FROM unnest(
+    $1::text[], $2::text[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::timestamptz[], $8::int[],
+    $9::bigint[]
+) AS new (
     venue, instrument, bid_price, bid_quantity, ask_price, ask_quantity, quoted_at, position_partition, position_offset
-FROM pg_temp.stage_best_quotes
+)
 ORDER BY venue, instrument
 ON CONFLICT (venue, instrument) DO UPDATE SET
     bid_price = excluded.bid_price,

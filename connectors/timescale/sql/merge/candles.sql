@@ -2,9 +2,12 @@
 INSERT INTO public.candles AS c (
     venue, instrument, "interval", bucket, open, high, low, close, volume, trades, first_at, first_seq, last_at, last_seq
 )
-SELECT
+SELECT * FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[],
+    $9::numeric[], $10::bigint[], $11::timestamptz[], $12::bigint[], $13::timestamptz[], $14::bigint[]
+) AS new (
     venue, instrument, "interval", bucket, open, high, low, close, volume, trades, first_at, first_seq, last_at, last_seq
-FROM pg_temp.stage_candles
+)
 ORDER BY venue, instrument, "interval", bucket
 ON CONFLICT (venue, instrument, "interval", bucket) DO UPDATE SET
     open = CASE

@@ -3,10 +3,14 @@ INSERT INTO public.orders AS o (
     order_id, account, client_order_id, instrument, side, order_type, time_in_force, price, stop_price, quantity,
     filled, leaves, status, reason, updated_at, position_partition, position_offset
 )
-SELECT
+SELECT * FROM unnest(
+    $1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::numeric[], $9::numeric[],
+    $10::numeric[], $11::numeric[], $12::numeric[], $13::text[], $14::text[], $15::timestamptz[], $16::int[],
+    $17::bigint[]
+) AS new (
     order_id, account, client_order_id, instrument, side, order_type, time_in_force, price, stop_price, quantity,
     filled, leaves, status, reason, updated_at, position_partition, position_offset
-FROM pg_temp.stage_orders
+)
 ORDER BY order_id
 ON CONFLICT (order_id) DO UPDATE SET
     account = excluded.account,

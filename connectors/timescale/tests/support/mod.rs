@@ -1,4 +1,5 @@
 //! A database for each test on the server of `TAPELINE_TEST_TIMESCALE_URL`, and a stream of records to fold.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is test code")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod stream;

@@ -8,31 +8,44 @@ use tapeline_runtime::sink::{Event, SinkBatch, SinkRecord, Span};
 use tapeline_schemas::{topic, wire};
 
 const PARTITIONS: i64 = 2;
+const INSTRUMENTS: i64 = 6;
 /// Some day in 2024, so that the stream crosses hours.
 const START_MS: i64 = 1_709_200_000_000;
 
-/// Numbers that are always the same.
-pub(crate) struct Numbers(u64);
+/// Numbers that are always the same for a seed, and what the stream is about.
+struct Numbers {
+    state: u64,
+    orders: i64,
+    now_ms: i64,
+    spread_ms: i64,
+}
 
 impl Numbers {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// A number from 0 to below `end`.
-    pub(crate) fn below(&mut self, end: i64) -> i64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % end.unsigned_abs()) as i64
+    fn below(&mut self, end: i64) -> i64 {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.state >> 33) % end.unsigned_abs()) as i64
     }
 }
 
-/// `count` records, offsets rising within each partition.
+/// `count` records, offsets rising within each partition; few orders and any times, so that batches meet each other.
 pub(crate) fn stream(seed: u64, count: usize) -> Vec<(SmolStr, SinkRecord)> {
-    let mut numbers = Numbers::new(seed);
+    records(Numbers { state: seed, orders: 360, now_ms: START_MS, spread_ms: 7_200_000 }, count, 0)
+}
+
+/// `count` records as a busy exchange has them: 20 in a millisecond, over `orders` orders.
+pub(crate) fn busy_stream(seed: u64, count: usize, orders: i64) -> Vec<(SmolStr, SinkRecord)> {
+    records(Numbers { state: seed, orders, now_ms: START_MS, spread_ms: 100 }, count, 20)
+}
+
+fn records(mut numbers: Numbers, count: usize, per_ms: i64) -> Vec<(SmolStr, SinkRecord)> {
     let mut next: BTreeMap<(SmolStr, i32), i64> = BTreeMap::new();
     let mut records = Vec::new();
     for sequence in 0..count as i64 {
-        let instrument = numbers.below(6);
+        if per_ms > 0 && sequence % per_ms == 0 {
+            numbers.now_ms += 1;
+        }
+        let instrument = numbers.below(INSTRUMENTS);
         let partition = (instrument % PARTITIONS) as i32;
         let (topic, event) = event(&mut numbers, instrument, sequence);
         let offset = next.entry((topic.into(), partition)).or_insert(0);
@@ -87,11 +100,11 @@ fn symbol(instrument: i64) -> SmolStr {
 }
 
 fn time_ms(numbers: &mut Numbers) -> i64 {
-    START_MS + numbers.below(7_200_000)
+    numbers.now_ms + numbers.below(numbers.spread_ms)
 }
 
 fn order(numbers: &mut Numbers, instrument: i64, status: wire::OrderStatus) -> wire::OrderState {
-    let id = numbers.below(60) * 6 + instrument;
+    let id = numbers.below(numbers.orders / INSTRUMENTS) * INSTRUMENTS + instrument;
     wire::OrderState {
         order_id: id,
         account: format_smolstr!("acc-{}", id % 9),
@@ -151,7 +164,7 @@ fn traded(numbers: &mut Numbers, instrument: i64, sequence: i64) -> wire::Execut
     let taker = order(numbers, instrument, wire::OrderStatus::Filled);
     let mut maker = order(numbers, instrument, wire::OrderStatus::PartlyFilled);
     if maker.order_id == taker.order_id {
-        maker.order_id += 360;
+        maker.order_id += numbers.orders;
     }
     wire::Execution {
         order: Some(taker),
@@ -260,7 +273,7 @@ fn tick(numbers: &mut Numbers, instrument: i64, sequence: i64) -> wire::MarketTi
         instrument: symbol(instrument),
         kind: if trade { wire::TickKind::Trade } else { wire::TickKind::Quote },
         // Coarse, so that many trades share their time and the trade id decides.
-        at_us: (START_MS + numbers.below(600) * 1_000) * 1_000,
+        at_us: time_ms(numbers) / 60_000 * 60_000_000,
         trade_id: Some(sequence),
         price: Some(1 + numbers.below(1_000)),
         quantity: Some(1 + numbers.below(1_000)),

@@ -168,7 +168,6 @@ impl Order {
         self.add_reserved(extra);
         self.state.status = status;
         self.state.reserved_after = 0;
-        self.displayed = 0;
     }
 
     fn add_reserved(&mut self, extra: Units) {

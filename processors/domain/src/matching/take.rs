@@ -102,7 +102,13 @@ impl Matching {
         maker.fill(quantity);
         let (taker_state, maker_state) = (taker.state.clone(), maker.state.clone());
         let (side, filled) = (maker.state.side, maker.state.leaves == 0);
-        events.push(ExecutionBody::Traded(Box::new(Trade { trade_id, price, quantity, taker: taker_state, maker: maker_state })));
+        events.push(ExecutionBody::Traded(Box::new(Trade {
+            trade_id,
+            price,
+            quantity,
+            taker: taker_state,
+            maker: maker_state,
+        })));
         let book = &mut self.books[taker.book as usize];
         book.record_trade(price);
         book.ladder_mut(side).consume(&mut self.orders, slot, quantity);

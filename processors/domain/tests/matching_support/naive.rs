@@ -367,9 +367,7 @@ impl Naive {
 
     fn own_copy(&self, command: &Accepted, id: OrderId, instrument: &str) -> Option<Order> {
         let is_it = |order: &&Order| {
-            order.state.order_id == id
-                && order.state.account == command.account
-                && order.state.instrument == instrument
+            order.state.order_id == id && order.state.account == command.account && order.state.instrument == instrument
         };
         self.orders.iter().find(is_it).cloned()
     }
@@ -402,10 +400,8 @@ impl Naive {
     }
 
     fn quote(&mut self, instrument: &str) {
-        let now = (
-            self.depth(instrument, Side::Buy).first().copied(),
-            self.depth(instrument, Side::Sell).first().copied(),
-        );
+        let now =
+            (self.depth(instrument, Side::Buy).first().copied(), self.depth(instrument, Side::Sell).first().copied());
         let before = self.quotes.insert(instrument.to_string(), now).unwrap_or((None, None));
         if now != before {
             self.events.push(ExecutionBody::Quoted { instrument: instrument.into(), bid: now.0, ask: now.1 });

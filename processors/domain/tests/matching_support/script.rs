@@ -16,7 +16,7 @@ pub const TAKER_FEE_PPM: i64 = 2_000;
 
 /// A line of a script.
 pub enum Line {
-    Command(Accepted),
+    Command(Box<Accepted>),
     Tick(i64),
 }
 
@@ -66,13 +66,13 @@ pub fn parse(line: &str) -> Line {
         "transfer" => Action::Transfer { asset: words[3].into(), amount: words[4].parse::<i64>().unwrap() * ONE },
         other => panic!("unknown command {other}"),
     };
-    Line::Command(Accepted {
+    Line::Command(Box::new(Accepted {
         command_id,
         account: words[1].into(),
         client_order_id: format!("c{command_id}").into(),
         commanded_at_ms: command_id * 10,
         action,
-    })
+    }))
 }
 
 fn flag<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {

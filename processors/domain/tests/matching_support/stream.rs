@@ -16,7 +16,7 @@ const TAKER_FEE_PPM: i64 = 2_501;
 /// What a [`Matching`] is fed with.
 #[derive(Debug, Clone)]
 pub enum Input {
-    Command(TimeMs, Accepted),
+    Command(TimeMs, Box<Accepted>),
     Tick(TimeMs),
 }
 
@@ -69,7 +69,7 @@ fn step(instruments: u8) -> impl Strategy<Value = Step> {
     let price = proptest::option::weighted(0.4, 1..=8i64);
     prop_oneof![
         24 => place(instruments).prop_map(Step::Place),
-        6 => (target.clone(), quantity, price, 0..4u8, stranger.clone()).prop_map(
+        6 => (target.clone(), quantity, price, 0..4u8, stranger).prop_map(
             |(target, quantity, price, extra, stranger)| Step::Amend { target, quantity, price, extra, stranger }
         ),
         4 => (target, stranger).prop_map(|(target, stranger)| Step::Cancel { target, stranger }),
@@ -157,7 +157,7 @@ pub fn inputs(steps: &[Step]) -> Vec<Input> {
                 command(account(*number), Action::Transfer { asset: "Q".into(), amount: *amount })
             }
         };
-        inputs.push(Input::Command(at_ms, made));
+        inputs.push(Input::Command(at_ms, Box::new(made)));
     }
     inputs
 }

@@ -1,0 +1,7 @@
+//! The `clickhouse` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tapeline_kafka::app::main(tapeline_clickhouse::spawn)
+}
