@@ -9,7 +9,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 /// How long a process may take to open its HTTP side.
@@ -48,7 +48,8 @@ impl Component {
                 bail!("{name} ended with {status} at its start:\n{}", component.life(began_at)?);
             }
             let life = component.life(began_at)?;
-            let address = life.lines().find_map(|line| line.split_once("http=")?.1.split_whitespace().next()?.parse().ok());
+            let address =
+                life.lines().find_map(|line| line.split_once("http=")?.1.split_whitespace().next()?.parse().ok());
             address.inspect(|address| component.http = *address);
             Ok(address.is_some())
         })?;

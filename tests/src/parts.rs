@@ -108,10 +108,14 @@ pub(crate) fn executable(name: &str) -> Result<PathBuf> {
 impl Stack {
     fn fresh(home: PathBuf, logs: PathBuf) -> Result<Self> {
         for name in FOREIGN_ADDRESSES {
-            ensure!(std::env::var_os(name).is_none(), "{name} is set: tests wipe data, so they take no foreign servers");
+            ensure!(
+                std::env::var_os(name).is_none(),
+                "{name} is set: tests wipe data, so they take no foreign servers"
+            );
         }
         ensure!(
-            std::env::var("TAPELINE_PORT_OFFSET").is_ok_and(|offset| offset.parse::<u16>().is_ok_and(|ports| ports > 0)),
+            std::env::var("TAPELINE_PORT_OFFSET")
+                .is_ok_and(|offset| offset.parse::<u16>().is_ok_and(|ports| ports > 0)),
             "TAPELINE_PORT_OFFSET must keep the test's ports apart from others: run tests by `tests/run`"
         );
         let stack = Self { app: App::from_env()?, home, logs };

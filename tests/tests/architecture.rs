@@ -42,8 +42,7 @@ fn metadata() -> Metadata {
 /// Normal dependencies of each package of the workspace.
 fn dependencies(metadata: &Metadata) -> BTreeMap<String, Vec<String>> {
     let of = |package: &cargo_metadata::Package| {
-        let normal =
-            package.dependencies.iter().filter(|used| used.kind == cargo_metadata::DependencyKind::Normal);
+        let normal = package.dependencies.iter().filter(|used| used.kind == cargo_metadata::DependencyKind::Normal);
         (package.name.to_string(), normal.map(|used| used.name.clone()).collect())
     };
     metadata.packages.iter().map(of).collect()
@@ -64,7 +63,8 @@ fn dependencies_point_one_way() {
 #[test]
 fn one_crate_imports_rdkafka() {
     let found = dependencies(&metadata());
-    let users: Vec<&String> = found.iter().filter(|(_, used)| used.contains(&"rdkafka".into())).map(|(name, _)| name).collect();
+    let users: Vec<&String> =
+        found.iter().filter(|(_, used)| used.contains(&"rdkafka".into())).map(|(name, _)| name).collect();
     assert_eq!(users, ["tapeline-kafka"]);
 }
 

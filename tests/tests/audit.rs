@@ -65,9 +65,8 @@ fn every_dependency_comes_from_the_registry_with_a_checksum() {
         .collect();
     assert!(outside.is_empty(), "{outside:?}");
     let lock = std::fs::read_to_string("../Cargo.lock").unwrap();
-    let unpinned = lock.split("[[package]]").skip(1).filter(|entry| {
-        entry.contains("source = ") && !entry.contains("checksum = ")
-    });
+    let unpinned =
+        lock.split("[[package]]").skip(1).filter(|entry| entry.contains("source = ") && !entry.contains("checksum = "));
     assert_eq!(unpinned.count(), 0);
 }
 

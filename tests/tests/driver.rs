@@ -156,12 +156,7 @@ impl World {
 
 /// A world with a generated flow, funded and published.
 fn generated(seed: u64, commands: u64) -> World {
-    let config = Config {
-        instruments: 4,
-        accounts: 20,
-        commands: Some(commands),
-        ..Config::new(seed, START_MS)
-    };
+    let config = Config { instruments: 4, accounts: 20, commands: Some(commands), ..Config::new(seed, START_MS) };
     let generator = Generator::new(config).unwrap();
     let mut world = World::new();
     for instrument in generator.instruments() {
@@ -288,7 +283,8 @@ fn a_state_that_replays_differently_stops_the_lane() {
         payload: Some(payload),
         headers: Vec::new(),
     });
-    let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.executor.step(&world.log, &world.ids)));
+    let stopped =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.executor.step(&world.log, &world.ids)));
     let message = *stopped.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("run the version that wrote it"), "{message}");
 }
@@ -296,11 +292,7 @@ fn a_state_that_replays_differently_stops_the_lane() {
 #[test]
 fn what_cannot_be_read_goes_to_the_dead_letters_untouched_and_the_lane_goes_on() {
     let mut world = generated(19, 0);
-    let good = |id: &str| wire::Command {
-        client_order_id: id.into(),
-        amount: Some(ONE),
-        ..generated_deposit(&world)
-    };
+    let good = |id: &str| wire::Command { client_order_id: id.into(), amount: Some(ONE), ..generated_deposit(&world) };
     let account = good("").account;
     let mut unknown_schema = vec![0, 0, 0, 99, 99];
     unknown_schema.extend(b"rest");

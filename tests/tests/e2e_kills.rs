@@ -69,9 +69,8 @@ fn kill_each_once(
     let config = Config { instruments: INSTRUMENTS, accounts: ACCOUNTS, ..Config::new(SEED, 0) };
     let deposits = Generator::new(config)?.accounts().map(|account| account.deposits().count() as u64).sum::<u64>();
     let admin = Admin::connect(&stack.app.addresses.kafka)?;
-    let published = || -> Result<u64> {
-        Ok(admin.watermarks(topic::ORDERS)?.iter().map(|marks| marks.end.unsigned_abs()).sum())
-    };
+    let published =
+        || -> Result<u64> { Ok(admin.watermarks(topic::ORDERS)?.iter().map(|marks| marks.end.unsigned_abs()).sum()) };
     for (index, name) in DRAINING.into_iter().enumerate() {
         let threshold = deposits + orders * (index as u64 + 1) / (DRAINING.len() as u64 + 1);
         wait_until(&format!("{threshold} commands published"), patience, || {

@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS executions_raw
     bid_quantity Nullable(Decimal(18, 8)) COMMENT 'QUOTED: displayed quantity at the best bid.',
     ask_price Nullable(Decimal(18, 8)) COMMENT 'QUOTED: best ask, NULL if there is none.',
     ask_quantity Nullable(Decimal(18, 8)) COMMENT 'QUOTED: displayed quantity at the best ask.',
-    INDEX by_time validated_at TYPE minmax
+    INDEX by_time validated_at TYPE minmax,
+    INDEX by_client_order_id client_order_id TYPE bloom_filter(0.01)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY kafka_partition

@@ -18,31 +18,32 @@ AS SELECT
     toFloat64(filled_quantity) / toFloat64(ordered_quantity) AS fill_ratio
 FROM
 (
+    -- Orders as they were placed, but for the amended ones, of which only the last quantity counts.
     SELECT
         instrument,
         count() AS orders,
         toUInt64(0) AS filled_orders,
         toUInt64(0) AS fully_filled_orders,
-        sum(assumeNotNull(order_quantity)) AS ordered_quantity,
+        sumIf(
+            assumeNotNull(order_quantity),
+            assumeNotNull(order_id) NOT IN (SELECT assumeNotNull(order_id) FROM executions WHERE kind = 'AMENDED')
+        ) AS ordered_quantity,
         toDecimal128(0, 8) AS filled_quantity
     FROM executions
     WHERE kind = 'ACCEPTED'
     GROUP BY instrument
     UNION ALL
-    -- What amends added to the orders' first quantities or took from them.
-    SELECT instrument, 0, 0, 0, sum(change), 0
+    SELECT amended.instrument, 0, 0, 0, sum(amended.last_quantity), 0
     FROM
     (
         SELECT
-            instrument,
-            argMax(assumeNotNull(order_quantity), kafka_offset)
-                - argMin(assumeNotNull(order_quantity), kafka_offset) AS change
-        FROM executions
-        WHERE kind IN ('ACCEPTED', 'AMENDED')
-            AND order_id IN (SELECT order_id FROM executions WHERE kind = 'AMENDED')
-        GROUP BY instrument, order_id
-    )
-    GROUP BY instrument
+            any(e.instrument) AS instrument,
+            argMax(assumeNotNull(e.order_quantity), e.kafka_offset) AS last_quantity
+        FROM executions AS e
+        WHERE e.kind = 'AMENDED'
+        GROUP BY assumeNotNull(e.order_id)
+    ) AS amended
+    GROUP BY amended.instrument
     UNION ALL
     -- An order's first fill is the trade after which it has filled just that trade's quantity.
     SELECT

@@ -26,7 +26,9 @@ CREATE TABLE IF NOT EXISTS trades_raw
     maker_filled Decimal(18, 8) COMMENT 'Filled so far, this trade included.',
     maker_leaves Decimal(18, 8) COMMENT 'Still open after this trade.',
     maker_status LowCardinality(String) COMMENT 'Where it stands after this trade.',
-    INDEX by_time traded_at TYPE minmax
+    INDEX by_time traded_at TYPE minmax,
+    INDEX by_taker_client_order_id taker_client_order_id TYPE bloom_filter(0.01),
+    INDEX by_maker_client_order_id maker_client_order_id TYPE bloom_filter(0.01)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY kafka_partition

@@ -4,7 +4,6 @@ CREATE OR REPLACE VIEW turnover_by_account
     instrument String COMMENT 'The instrument.',
     fills UInt64 COMMENT 'How many sides of trades.',
     turnover Decimal(38, 8) COMMENT 'Sum of notionals in the instrument''s quote asset, bought and sold.',
-    maker_turnover Decimal(38, 8) COMMENT 'The part of it in which the account was the maker.',
     fees Decimal(38, 8) COMMENT 'Fees paid in the instrument''s quote asset.'
 )
 AS SELECT
@@ -12,7 +11,6 @@ AS SELECT
     any(s.instrument) AS instrument,
     count() AS fills,
     sum(s.notional) AS turnover,
-    sumIf(s.notional, s.liquidity = 'MAKER') AS maker_turnover,
     sum(s.fee) AS fees
 FROM settlements AS s
 WHERE s.kind = 'TRADE'

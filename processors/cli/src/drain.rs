@@ -11,6 +11,7 @@ use tapeline_runtime::event_decoder::decoder;
 use tapeline_runtime::port::Reader;
 use tapeline_runtime::topology::Topology;
 use tapeline_schemas::codec::SchemaIds;
+use tapeline_schemas::topic;
 use tapeline_schemas::wire::JournalEntry;
 
 /// Pause between two looks.
@@ -91,7 +92,7 @@ impl<'a> BroadcastWatch<'a> {
     }
 }
 
-/// The ends of all inputs, and who lags behind one of them.
+/// The ends of all inputs, and who lags behind one of them. The clock does not count: it never stands still.
 fn look(
     topology: &Topology,
     addresses: &Addresses,
@@ -102,13 +103,22 @@ fn look(
     for component in components {
         let processor = topology.processor(component).map(|spec| &spec.inputs);
         let inputs = processor.or_else(|| topology.sink(component).map(|spec| &spec.inputs));
-        for topic in inputs.with_context(|| format!("no component {component}"))?.iter().filter(|name| *name != "clock") {
-            let committed = admin.committed(component, topic)?;
+        let inputs = inputs.with_context(|| format!("no component {component}"))?;
+        let inputs: Vec<String> = inputs.iter().filter(|name| *name != topic::CLOCK).cloned().collect();
+        for (topic, committed) in inputs.iter().zip(admin.committed(component, &inputs)?) {
+            let markers = is_transactional(topology, topic);
             for (partition, (marks, committed)) in admin.watermarks(topic)?.iter().zip(committed).enumerate() {
-                let taken = committed.unwrap_or(marks.first);
                 all_ends.push(marks.end);
-                // The end counts transaction markers too: only a record says that something is left.
-                if taken < marks.end && has_record(addresses, topic, partition as i32, taken)? {
+                let taken = committed.unwrap_or(marks.first);
+                let at_rest = match marks.end - taken {
+                    0 => true,
+                    // A committed transaction ends with its marker.
+                    1 if markers => true,
+                    // Aborted ones leave more of them: only a record says that something is left.
+                    _ if markers => !has_record(addresses, topic, partition as i32, taken)?,
+                    _ => false,
+                };
+                if !at_rest {
                     let lagging = format!("{component} is at {taken} of {} in {topic}-{partition}", marks.end);
                     return Ok((all_ends, Some(lagging)));
                 }
@@ -116,6 +126,11 @@ fn look(
         }
     }
     Ok((all_ends, None))
+}
+
+/// Whether processors write the topic, in transactions, whose markers take offsets too.
+fn is_transactional(topology: &Topology, topic: &str) -> bool {
+    topology.processors.iter().any(|processor| processor.outputs.iter().any(|output| output == topic))
 }
 
 fn has_record(addresses: &Addresses, topic: &str, partition: i32, from: i64) -> Result<bool> {

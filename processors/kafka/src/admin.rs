@@ -141,22 +141,28 @@ impl Admin {
         (0..partitions).map(of).collect()
     }
 
-    /// Committed offsets of a group in a topic, one for each partition; `None` where it has none.
+    /// Committed offsets of a group, one for each partition of each of `topics`; `None` where it has none.
     ///
     /// # Errors
     /// If the broker does not answer.
-    pub fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
+    pub fn committed(&self, group: &str, topics: &[String]) -> Result<Vec<Vec<Option<i64>>>> {
         let mut config = base_config(&self.bootstrap, "tapeline-admin");
         config.set("group.id", group).set("isolation.level", "read_committed");
         let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext)?;
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(topic, 0, crate::port::partitions(&self.consumer, topic)? - 1);
+        for topic in topics {
+            list.add_partition_range(topic, 0, crate::port::partitions(&self.consumer, topic)? - 1);
+        }
         let committed = consumer.committed_offsets(list, TIMEOUT)?;
         let offset = |offset| match offset {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         };
-        Ok(committed.elements().iter().map(|element| offset(element.offset())).collect())
+        let of_topic = |topic: &String| {
+            let elements = committed.elements_for_topic(topic);
+            elements.iter().map(|element| offset(element.offset())).collect()
+        };
+        Ok(topics.iter().map(of_topic).collect())
     }
 }
 
