@@ -1,43 +1,43 @@
-//! What operations rely on: health, readiness and metrics, a clean end on SIGTERM, and a broker that goes away and
-//! comes back under load.
+//! What operations rely on: health, readiness and metrics, a clean end on SIGTERM, and parts that go away under load and
+//! come back.
 
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
+use std::process::Child;
 use std::time::{Duration, Instant};
-use tapeline_tests::parts::{wait_until, with_stack};
+use tapeline_tests::parts::{Stack, wait_until, with_stack};
 use tapeline_tests::pipeline::{DRAINING, PROCESSORS, Pipeline};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How long the broker is away.
-const OUTAGE: Duration = Duration::from_secs(10);
+const BROKER_AWAY: Duration = Duration::from_secs(10);
+/// How long both databases are away.
+const DATABASES_AWAY: Duration = Duration::from_secs(3);
 const SEED: &str = "11";
 
 #[test]
-fn a_broker_that_goes_away_for_ten_seconds_costs_nothing_and_metrics_tell_of_it() -> Result<()> {
+fn parts_that_go_away_under_load_cost_nothing() -> Result<()> {
     with_stack("operations", |stack| {
         let mut pipeline = Pipeline::start_all(stack)?;
-        for name in DRAINING {
-            let (status, _) = pipeline.component(name)?.get("/healthz")?;
-            ensure!(status == 200, "{name}: /healthz says {status}");
-        }
-        let log = File::create(stack.scratch("generate.log"))?;
-        let load = ["--orders", "20000", "--rate", "1000", "--accounts", "500", "--instruments", "20", "--seed", SEED];
-        println!("tapeline generate {}", load.join(" "));
-        let mut command = stack.tapeline_command(&["generate"])?;
-        let mut publisher = command.args(load).stdout(log.try_clone()?).stderr(log).spawn()?;
+        expect(&pipeline, "/healthz", 200)?;
+        let mut publisher = publish(stack)?;
         wait_until("trades are settled", PATIENCE, || {
             let metrics = pipeline.component("settler")?.get("/metrics")?.1;
             Ok(metrics.contains("tapeline_outputs_total{component=\"settler\",kind=\"TRADE\""))
         })?;
 
+        stack.parts(&["down", "timescale", "clickhouse"])?;
+        outlive(&mut pipeline, DATABASES_AWAY)?;
+        stack.parts(&["up", "timescale", "clickhouse"])?;
+
         stack.parts(&["down", "kafka"])?;
-        let down_at = Instant::now();
-        while down_at.elapsed() < OUTAGE {
-            pipeline.revive_fenced()?;
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        let (status, _) = pipeline.component("validator")?.get("/healthz")?;
-        ensure!(status == 200, "the validator's /healthz says {status} while the broker is away");
+        ensure!(publisher.try_wait()?.is_none(), "the load ended before the broker went away: give it more orders");
+        // One that starts while the broker is away waits for it.
+        pipeline.kill9_and_restart("settler")?;
+        outlive(&mut pipeline, BROKER_AWAY)?;
+        expect(&pipeline, "/healthz", 200)?;
+        let (status, body) = pipeline.component("settler")?.get("/readyz")?;
+        ensure!(status == 503, "the settler's /readyz says {status} without a broker: {body}");
         stack.parts(&["up", "kafka"])?;
 
         wait_until("all is published", PATIENCE, || {
@@ -48,6 +48,7 @@ fn a_broker_that_goes_away_for_ten_seconds_costs_nothing_and_metrics_tell_of_it(
         ensure!(status.success(), "tapeline generate ended with {status}");
         pipeline.wait_ready()?;
         pipeline.rest(PATIENCE)?;
+        expect(&pipeline, "/readyz", 200)?;
         check_metrics(&pipeline)?;
         stack.audit()?;
         // Each ends with code 0 within ten seconds.
@@ -55,11 +56,36 @@ fn a_broker_that_goes_away_for_ten_seconds_costs_nothing_and_metrics_tell_of_it(
     })
 }
 
+fn publish(stack: &Stack) -> Result<Child> {
+    let log = File::create(stack.scratch("generate.log"))?;
+    let load = ["--orders", "30000", "--rate", "1000", "--accounts", "500", "--instruments", "20", "--seed", SEED];
+    println!("tapeline generate {}", load.join(" "));
+    let mut command = stack.tapeline_command(&["generate"])?;
+    Ok(command.args(load).stdout(log.try_clone()?).stderr(log).spawn()?)
+}
+
+/// Lets time pass; whoever ends as fenced is started again, any other end fails.
+fn outlive(pipeline: &mut Pipeline<'_>, time: Duration) -> Result<()> {
+    let began_at = Instant::now();
+    while began_at.elapsed() < time {
+        pipeline.revive_fenced()?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    pipeline.check_alive()
+}
+
+/// All processors and sinks answer `path` with `status`.
+fn expect(pipeline: &Pipeline<'_>, path: &str, status: u16) -> Result<()> {
+    for name in DRAINING {
+        let (found, body) = pipeline.component(name)?.get(path)?;
+        ensure!(found == status, "{name}: {path} says {found}, not {status}: {body}");
+    }
+    Ok(())
+}
+
 fn check_metrics(pipeline: &Pipeline<'_>) -> Result<()> {
     for name in DRAINING {
         let component = pipeline.component(name)?;
-        let (status, body) = component.get("/readyz")?;
-        ensure!(status == 200, "{name}: /readyz says {status}: {body}");
         let (status, metrics) = component.get("/metrics")?;
         ensure!(status == 200, "{name}: /metrics says {status}");
         let has = |start: &str| metrics.lines().any(|line| line.starts_with(start));

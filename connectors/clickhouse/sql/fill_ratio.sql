@@ -4,7 +4,7 @@ CREATE OR REPLACE VIEW fill_ratio
     orders UInt64 COMMENT 'Orders that entered its book.',
     filled_orders UInt64 COMMENT 'Orders with any fill.',
     fully_filled_orders UInt64 COMMENT 'Orders that were filled in full.',
-    ordered_quantity Decimal(38, 8) COMMENT 'Sum of the orders'' total quantities, as last amended.',
+    ordered_quantity Decimal(38, 8) COMMENT 'Sum of the orders'' quantities as they were placed: later amends do not change it.',
     filled_quantity Decimal(38, 8) COMMENT 'Sum of what was filled of them: each trade counts for both of its orders.',
     fill_ratio Float64 COMMENT 'filled_quantity by ordered_quantity.'
 )
@@ -18,32 +18,16 @@ AS SELECT
     toFloat64(filled_quantity) / toFloat64(ordered_quantity) AS fill_ratio
 FROM
 (
-    -- Orders as they were placed, but for the amended ones, of which only the last quantity counts.
     SELECT
         instrument,
         count() AS orders,
         toUInt64(0) AS filled_orders,
         toUInt64(0) AS fully_filled_orders,
-        sumIf(
-            assumeNotNull(order_quantity),
-            assumeNotNull(order_id) NOT IN (SELECT assumeNotNull(order_id) FROM executions WHERE kind = 'AMENDED')
-        ) AS ordered_quantity,
+        sum(assumeNotNull(order_quantity)) AS ordered_quantity,
         toDecimal128(0, 8) AS filled_quantity
     FROM executions
     WHERE kind = 'ACCEPTED'
     GROUP BY instrument
-    UNION ALL
-    SELECT amended.instrument, 0, 0, 0, sum(amended.last_quantity), 0
-    FROM
-    (
-        SELECT
-            any(e.instrument) AS instrument,
-            argMax(assumeNotNull(e.order_quantity), e.kafka_offset) AS last_quantity
-        FROM executions AS e
-        WHERE e.kind = 'AMENDED'
-        GROUP BY assumeNotNull(e.order_id)
-    ) AS amended
-    GROUP BY amended.instrument
     UNION ALL
     -- An order's first fill is the trade after which it has filled just that trade's quantity.
     SELECT

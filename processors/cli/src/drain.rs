@@ -74,8 +74,12 @@ impl<'a> BroadcastWatch<'a> {
         for task in 0..tasks {
             let mut taken = vec![0; ends.len()];
             while taken != ends {
-                let mut reader =
-                    PartitionReader::open(&self.addresses.kafka, &self.journal, task, self.journal_ends[task as usize])?;
+                let mut reader = PartitionReader::open(
+                    &self.addresses.kafka,
+                    &self.journal,
+                    task,
+                    self.journal_ends[task as usize],
+                )?;
                 while let Some(record) = reader.next()? {
                     let entry = decoder.decode(record.payload.as_deref())?;
                     for run in entry.runs.iter().filter(|run| run.topic == topic) {

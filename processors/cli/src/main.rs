@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -63,6 +63,11 @@ enum Verb {
         /// Lanes (threads) of each processor.
         #[arg(long, default_value_t = 1)]
         lanes: usize,
+    },
+    /// Publish reference data from a JSON file: {"instruments": [...], "accounts": [...]}, fields as in schemas/.
+    Reference {
+        /// The file.
+        file: PathBuf,
     },
     /// Publish a file as an upstream exchange or an outside venue would; its format is told by its header line.
     Replay(Replay),
@@ -130,6 +135,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Apply { yes } => apply(yes)?,
         Verb::Graph { svg } => graph(svg)?,
         Verb::Run { components, lanes } => return run_components(&components, lanes),
+        Verb::Reference { file } => reference(&file)?,
         Verb::Replay(options) => replay(&options)?,
         Verb::Generate(options) => generate(&options)?,
     }
@@ -194,6 +200,29 @@ fn run_components(components: &[String], lanes: usize) -> Result<ExitCode> {
     Ok(app::exit_code(&running.wait(&app.stop)))
 }
 
+/// What `tapeline reference` reads.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReferenceFile {
+    #[serde(default)]
+    instruments: Vec<wire::Instrument>,
+    #[serde(default)]
+    accounts: Vec<wire::Account>,
+}
+
+fn reference(path: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let file: ReferenceFile = serde_json::from_str(&text)
+        .with_context(|| format!("{}: fields and symbols are listed in schemas/reference.*.avsc", path.display()))?;
+    for instrument in &file.instruments {
+        tapeline_domain::types::Instrument::try_from(instrument.clone())
+            .with_context(|| format!("{}: nothing was published", path.display()))?;
+    }
+    publish::reference(&Addresses::from_env()?, &file.instruments, &file.accounts)?;
+    println!("{} instruments and {} accounts published.", file.instruments.len(), file.accounts.len());
+    Ok(())
+}
+
 /// A stop flag that SIGTERM and Ctrl-C set.
 fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::default();
@@ -218,7 +247,8 @@ fn replay(options: &Replay) -> Result<()> {
         println!("{count} trades published to {}.", topic::MARKET_TICKS);
         return Ok(());
     }
-    let file = aapl::OrderFile::read(&options.orders, &demo::file_options(&load_topology()?, options.instrument.as_deref()))?;
+    let file =
+        aapl::OrderFile::read(&options.orders, &demo::file_options(&load_topology()?, options.instrument.as_deref()))?;
     let publisher = publish::commands(&addresses)?;
     if !options.bare {
         demo::introduce(&addresses, &publisher, &[file.instrument()], file.accounts().into_iter())?;

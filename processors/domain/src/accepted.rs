@@ -1,9 +1,7 @@
 //! Commands that have passed the validator. An order that was not risk-checked can't be typed: the executor takes
 //! nothing but [`Accepted`], and only the validator (or a decoded `orders.validated` record) makes one.
 
-use crate::types::{
-    CommandId, OrderId, OrderType, SelfTradePrevention, Side, TimeInForce, TimeMs, Units,
-};
+use crate::types::{CommandId, OrderId, OrderType, SelfTradePrevention, Side, TimeInForce, TimeMs, Units};
 use smol_str::SmolStr;
 
 /// A validated command with all that later stages need to know, so that they read no other topic.

@@ -22,10 +22,7 @@ pub enum CommandKind {
 
 /// A command as its account sent it: any field may be missing or wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "each field is documented in schemas/orders.avsc, which it mirrors"
-)]
+#[allow(missing_docs, reason = "each field is documented in schemas/orders.avsc, which it mirrors")]
 pub struct Command {
     pub account: SmolStr,
     pub client_order_id: SmolStr,
@@ -48,10 +45,7 @@ pub struct Command {
 
 /// The rungs of the validation ladder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(
-    missing_docs,
-    reason = "each rung is explained where it stands in `risk`"
-)]
+#[allow(missing_docs, reason = "each rung is explained where it stands in `risk`")]
 pub enum RejectReason {
     WrongPartition,
     Malformed,

@@ -12,11 +12,7 @@ use crate::types::{MAX_UNITS, ONE, Side, Units};
 pub struct OutOfRange;
 
 fn to_units(value: i128) -> Result<Units, OutOfRange> {
-    if (0..=MAX_UNITS as i128).contains(&value) {
-        Ok(value as Units)
-    } else {
-        Err(OutOfRange)
-    }
+    if (0..=MAX_UNITS as i128).contains(&value) { Ok(value as Units) } else { Err(OutOfRange) }
 }
 
 /// What a trade of `quantity` at `price` costs in the quote asset, rounded down.
@@ -31,12 +27,7 @@ pub fn fee(notional: Units, rate_ppm: i64) -> Result<Units, OutOfRange> {
 
 /// What must be reserved for `quantity` at the worst price `price`: for a sale the base quantity itself,
 /// for a purchase the notional plus the taker fee, both rounded up, in the quote asset.
-pub fn reservation(
-    side: Side,
-    price: Units,
-    quantity: Units,
-    taker_fee_ppm: i64,
-) -> Result<Units, OutOfRange> {
+pub fn reservation(side: Side, price: Units, quantity: Units, taker_fee_ppm: i64) -> Result<Units, OutOfRange> {
     match side {
         Side::Sell => to_units(quantity as i128),
         Side::Buy => {
@@ -50,10 +41,7 @@ pub fn reservation(
 /// `units` as a decimal number without needless zeros, for sentences that people read.
 pub fn decimal(units: Units) -> String {
     let sign = if units < 0 { "-" } else { "" };
-    let (whole, rest) = (
-        units.unsigned_abs() / ONE as u64,
-        units.unsigned_abs() % ONE as u64,
-    );
+    let (whole, rest) = (units.unsigned_abs() / ONE as u64, units.unsigned_abs() % ONE as u64);
     if rest == 0 {
         return format!("{sign}{whole}");
     }

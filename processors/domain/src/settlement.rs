@@ -5,10 +5,7 @@
 
 use crate::execution::{Execution, ExecutionBody, OrderState, OrderStatus, Trade};
 use crate::money;
-use crate::types::{
-    CLEARING_ACCOUNT, CommandId, FEES_ACCOUNT, OUTSIDE_ACCOUNT, OrderId, Side, TimeMs, TradeId,
-    Units,
-};
+use crate::types::{CLEARING_ACCOUNT, CommandId, FEES_ACCOUNT, OUTSIDE_ACCOUNT, OrderId, Side, TimeMs, TradeId, Units};
 use smol_str::SmolStr;
 
 /// Which part of a balance.
@@ -35,10 +32,7 @@ pub struct Posting {
 
 /// What was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(
-    missing_docs,
-    reason = "the names say it; see schemas/trades.settled.avsc"
-)]
+#[allow(missing_docs, reason = "the names say it; see schemas/trades.settled.avsc")]
 pub enum SettlementKind {
     Trade,
     Amended,
@@ -116,38 +110,19 @@ pub fn settle(
     execution: &Execution,
     out: &mut Vec<Settlement>,
 ) -> Result<(), Unbalanced> {
-    let settler = Settler {
-        execution_id,
-        executed_at_ms,
-        execution,
-    };
+    let settler = Settler { execution_id, executed_at_ms, execution };
     match &execution.body {
-        ExecutionBody::Accepted { .. }
-        | ExecutionBody::Triggered { .. }
-        | ExecutionBody::Quoted { .. } => {}
+        ExecutionBody::Accepted { .. } | ExecutionBody::Triggered { .. } | ExecutionBody::Quoted { .. } => {}
         ExecutionBody::Traded(trade) => {
             let taker = settler.trade_side(trade, &trade.taker, Liquidity::Taker)?;
             let maker = settler.trade_side(trade, &trade.maker, Liquidity::Maker)?;
             out.push(taker);
             out.push(maker);
         }
-        ExecutionBody::Amended { order, .. } => {
-            out.push(settler.release(SettlementKind::Amended, order)?)
-        }
-        ExecutionBody::Cancelled { order, .. } => {
-            out.push(settler.release(SettlementKind::Cancelled, order)?)
-        }
-        ExecutionBody::Expired { order } => {
-            out.push(settler.release(SettlementKind::Expired, order)?)
-        }
-        ExecutionBody::Refused {
-            account,
-            instrument,
-            target_order_id,
-            reserve_asset,
-            released,
-            ..
-        } => {
+        ExecutionBody::Amended { order, .. } => out.push(settler.release(SettlementKind::Amended, order)?),
+        ExecutionBody::Cancelled { order, .. } => out.push(settler.release(SettlementKind::Cancelled, order)?),
+        ExecutionBody::Expired { order } => out.push(settler.release(SettlementKind::Expired, order)?),
+        ExecutionBody::Refused { account, instrument, target_order_id, reserve_asset, released, .. } => {
             if let (Some(asset), true) = (reserve_asset, *released > 0) {
                 let postings = release_postings(account, asset, *released);
                 let mut settlement = settler.record(SettlementKind::Refused, account, postings);
@@ -156,20 +131,13 @@ pub fn settle(
                 out.push(settlement);
             }
         }
-        ExecutionBody::Transferred {
-            account,
-            asset,
-            amount,
-            ..
-        } => {
+        ExecutionBody::Transferred { account, asset, amount, .. } => {
             let (kind, bucket) = if *amount > 0 {
                 (SettlementKind::Deposit, Bucket::Available)
             } else {
                 (SettlementKind::Withdrawal, Bucket::Reserved)
             };
-            let outside = amount
-                .checked_neg()
-                .ok_or_else(|| Unbalanced("the amount is out of range".into()))?;
+            let outside = amount.checked_neg().ok_or_else(|| Unbalanced("the amount is out of range".into()))?;
             let postings = vec![
                 posting(account, asset, bucket, *amount),
                 posting(OUTSIDE_ACCOUNT, asset, Bucket::Available, outside),
@@ -187,12 +155,7 @@ struct Settler<'a> {
 }
 
 impl Settler<'_> {
-    fn record(
-        &self,
-        kind: SettlementKind,
-        account: &SmolStr,
-        postings: Vec<Posting>,
-    ) -> Settlement {
+    fn record(&self, kind: SettlementKind, account: &SmolStr, postings: Vec<Posting>) -> Settlement {
         Settlement {
             kind,
             execution_id: self.execution_id,
@@ -209,12 +172,7 @@ impl Settler<'_> {
         }
     }
 
-    fn order_record(
-        &self,
-        kind: SettlementKind,
-        order: &OrderState,
-        postings: Vec<Posting>,
-    ) -> Settlement {
+    fn order_record(&self, kind: SettlementKind, order: &OrderState, postings: Vec<Posting>) -> Settlement {
         let mut settlement = self.record(kind, &order.account, postings);
         settlement.instrument = Some(order.instrument.clone());
         settlement.order_id = Some(order.order_id);
@@ -223,10 +181,7 @@ impl Settler<'_> {
             quantity: order.quantity,
             leaves: order.leaves,
             reserved: order.reserved_after,
-            done: matches!(
-                order.status,
-                OrderStatus::Filled | OrderStatus::Cancelled | OrderStatus::Expired
-            ),
+            done: matches!(order.status, OrderStatus::Filled | OrderStatus::Cancelled | OrderStatus::Expired),
         });
         settlement
     }
@@ -237,18 +192,8 @@ impl Settler<'_> {
         Ok(self.order_record(kind, order, postings))
     }
 
-    fn trade_side(
-        &self,
-        trade: &Trade,
-        order: &OrderState,
-        liquidity: Liquidity,
-    ) -> Result<Settlement, Unbalanced> {
-        let out_of_range = |_| {
-            Unbalanced(format!(
-                "trade {}: notional or fee is out of range",
-                trade.trade_id
-            ))
-        };
+    fn trade_side(&self, trade: &Trade, order: &OrderState, liquidity: Liquidity) -> Result<Settlement, Unbalanced> {
+        let out_of_range = |_| Unbalanced(format!("trade {}: notional or fee is out of range", trade.trade_id));
         let notional = money::notional(trade.price, trade.quantity).map_err(out_of_range)?;
         let rate_ppm = match liquidity {
             Liquidity::Maker => order.maker_fee_ppm,
@@ -262,33 +207,17 @@ impl Settler<'_> {
             Side::Sell => (trade.quantity, notional - fee, quote),
         };
         let returned = freed(order, spent)?;
-        let clearing_base = if order.side == Side::Buy {
-            -trade.quantity
-        } else {
-            trade.quantity
-        };
-        let clearing_quote = if order.side == Side::Buy {
-            notional
-        } else {
-            -notional
-        };
+        let clearing_base = if order.side == Side::Buy { -trade.quantity } else { trade.quantity };
+        let clearing_quote = if order.side == Side::Buy { notional } else { -notional };
         let postings = [
-            posting(
-                account,
-                reserve_asset(order),
-                Bucket::Reserved,
-                -(spent + returned),
-            ),
+            posting(account, reserve_asset(order), Bucket::Reserved, -(spent + returned)),
             posting(account, reserve_asset(order), Bucket::Available, returned),
             posting(account, received_asset, Bucket::Available, received),
             posting(CLEARING_ACCOUNT, base, Bucket::Available, clearing_base),
             posting(CLEARING_ACCOUNT, quote, Bucket::Available, clearing_quote),
             posting(FEES_ACCOUNT, quote, Bucket::Available, fee),
         ];
-        let postings = postings
-            .into_iter()
-            .filter(|line| line.amount != 0)
-            .collect();
+        let postings = postings.into_iter().filter(|line| line.amount != 0).collect();
         let mut settlement = self.order_record(SettlementKind::Trade, order, postings);
         settlement.fill = Some(Fill {
             trade_id: trade.trade_id,
@@ -306,15 +235,12 @@ impl Settler<'_> {
 /// What goes back to available: reserved before, less what stays reserved, less what was spent.
 fn freed(order: &OrderState, spent: Units) -> Result<Units, Unbalanced> {
     let freed = order.reserved_before as i128 - order.reserved_after as i128 - spent as i128;
-    Units::try_from(freed)
-        .ok()
-        .filter(|freed| *freed >= 0)
-        .ok_or_else(|| {
-            Unbalanced(format!(
-                "order {}: {spent} spent of {} reserved, of which {} stay reserved",
-                order.order_id, order.reserved_before, order.reserved_after
-            ))
-        })
+    Units::try_from(freed).ok().filter(|freed| *freed >= 0).ok_or_else(|| {
+        Unbalanced(format!(
+            "order {}: {spent} spent of {} reserved, of which {} stay reserved",
+            order.order_id, order.reserved_before, order.reserved_after
+        ))
+    })
 }
 
 fn reserve_asset(order: &OrderState) -> &SmolStr {
@@ -328,19 +254,11 @@ fn release_postings(account: &str, asset: &SmolStr, released: Units) -> Vec<Post
     if released == 0 {
         return Vec::new();
     }
-    vec![
-        posting(account, asset, Bucket::Reserved, -released),
-        posting(account, asset, Bucket::Available, released),
-    ]
+    vec![posting(account, asset, Bucket::Reserved, -released), posting(account, asset, Bucket::Available, released)]
 }
 
 fn posting(account: &str, asset: &SmolStr, bucket: Bucket, amount: Units) -> Posting {
-    Posting {
-        account: account.into(),
-        asset: asset.clone(),
-        bucket,
-        amount,
-    }
+    Posting { account: account.into(), asset: asset.clone(), bucket, amount }
 }
 
 #[cfg(test)]

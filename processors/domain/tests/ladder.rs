@@ -1,5 +1,7 @@
 //! Runs `ladder.txt` through the validator's rules, a fresh state for each row.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where by panicking")]
+
 use smol_str::SmolStr;
 use std::collections::HashMap;
 use tapeline_domain::accepted::Action;
@@ -171,7 +173,9 @@ fn verdict(row: &HashMap<&str, &str>) -> String {
             symbol(rejection.reason)
         }
         Decision::Accepted(accepted) => match accepted.action {
-            Action::Cancel { .. } | Action::CancelAll { .. } | Action::Transfer { amount: 1.., .. } => "accepted".into(),
+            Action::Cancel { .. } | Action::CancelAll { .. } | Action::Transfer { amount: 1.., .. } => {
+                "accepted".into()
+            }
             Action::Place(terms) if terms.side == Side::Sell => format!("reserves {} AAPL", decimal(held(1))),
             _ => format!("reserves {} USD", decimal(held(0))),
         },
@@ -239,12 +243,7 @@ fn an_ended_order_frees_its_place_and_a_balance_never_falls_below_zero() {
         order_id: None,
         fill: None,
         order: None,
-        postings: vec![Posting {
-            account: "bob".into(),
-            asset: "AAPL".into(),
-            bucket: Bucket::Reserved,
-            amount: -1,
-        }],
+        postings: vec![Posting { account: "bob".into(), asset: "AAPL".into(), bucket: Bucket::Reserved, amount: -1 }],
         commanded_at_ms: 0,
         validated_at_ms: 0,
         executed_at_ms: 0,

@@ -85,8 +85,8 @@ impl Coding<Executor> for ExecutorCoding {
         }
         let command = self.commands.decode(payload).map_err(undecodable)?;
         let accepted = command.try_into();
-        let accepted: Accepted =
-            accepted.map_err(|error: tapeline_schemas::Unfit| Undecodable::Poison { code: UNDECODABLE, text: error.0 })?;
+        let accepted: Accepted = accepted
+            .map_err(|error: tapeline_schemas::Unfit| Undecodable::Poison { code: UNDECODABLE, text: error.0 })?;
         Ok(In::Command(Box::new(accepted)))
     }
 

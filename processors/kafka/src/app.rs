@@ -358,8 +358,9 @@ pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<()> {
 /// If the address is malformed or taken.
 pub fn serve_http(app: &App, default: &str) -> Result<SocketAddr> {
     let text = std::env::var("TAPELINE_HTTP").unwrap_or_else(|_| default.to_owned());
-    let address: SocketAddr =
-        text.parse().with_context(|| format!("TAPELINE_HTTP is `{text}`: set it to an address such as 127.0.0.1:9464"))?;
+    let address: SocketAddr = text
+        .parse()
+        .with_context(|| format!("TAPELINE_HTTP is `{text}`: set it to an address such as 127.0.0.1:9464"))?;
     let bound = serve::serve(address, app.metrics.clone())?;
     tracing::info!(http = %bound, "serving /metrics, /healthz, /readyz");
     Ok(bound)

@@ -1,5 +1,6 @@
 //! Client settings shared by all consumers and producers, group events and lag, and what errors mean.
 
+use rdkafka::Message;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
@@ -9,7 +10,6 @@ use rdkafka::producer::ProducerContext;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::Message;
 use smol_str::SmolStr;
 use std::collections::VecDeque;
 use std::sync::Mutex;

@@ -3,14 +3,16 @@
 //! The producer's transactional id is `<component>-<instance>-<lane>`: a process that is started again under its name
 //! ends what its former life left open. Zombies are fenced by the group's generation, which each commit carries.
 
-use crate::client::{GroupContext, QuietContext, consumer_config, consumer_error, member_config, producer_config, producer_error, record};
+use crate::client::{
+    GroupContext, QuietContext, consumer_config, consumer_error, member_config, producer_config, producer_error, record,
+};
 use crate::reader::PartitionReader;
+use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::Message;
 use std::time::{Duration, Instant};
 use tapeline_runtime::lane::LaneSpec;
 use tapeline_runtime::port::{InputPartition, OutRecord, Polled, Port, PortError, Reader};
@@ -206,7 +208,8 @@ pub(crate) fn partitions<C: rdkafka::consumer::ConsumerContext>(
     let metadata = consumer
         .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
         .map_err(|error| PortError::Away(format!("metadata of {topic}: {error}")))?;
-    let count = metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
+    let count =
+        metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
     if count == 0 {
         return Err(PortError::Away(format!("the topic {topic} does not exist: run `tapeline apply`")));
     }
@@ -223,16 +226,19 @@ where
     record.payload = out.payload.as_deref();
     record.partition = out.partition;
     if !out.headers.is_empty() {
-        let headers = out.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value) })
-        });
+        let headers = out
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
         record.headers = Some(headers);
     }
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     loop {
         match producer.send(record) {
             Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) if Instant::now() < deadline => {
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned))
+                if Instant::now() < deadline =>
+            {
                 producer.poll(Duration::from_millis(5));
                 record = returned;
             }

@@ -21,7 +21,8 @@ impl ReplayPort {
     pub(crate) fn open(bootstrap: &str) -> Result<Self, PortError> {
         let mut config = consumer_config(bootstrap, "tapeline-replay");
         config.set("group.id", "tapeline-replay");
-        let consumer = config.create_with_context(QuietContext).map_err(|error| PortError::Away(format!("replay: {error}")))?;
+        let consumer =
+            config.create_with_context(QuietContext).map_err(|error| PortError::Away(format!("replay: {error}")))?;
         Ok(Self { bootstrap: bootstrap.to_owned(), consumer })
     }
 }

@@ -41,10 +41,7 @@ impl Addresses {
         let or = |name: &str, default: String| lookup(name).unwrap_or(default);
         Ok(Self {
             kafka: or("TAPELINE_KAFKA", format!("127.0.0.1:{}", port(19_092))),
-            registry_url: or(
-                "TAPELINE_REGISTRY_URL",
-                format!("http://127.0.0.1:{}/apis/ccompat/v7", port(18_081)),
-            ),
+            registry_url: or("TAPELINE_REGISTRY_URL", format!("http://127.0.0.1:{}/apis/ccompat/v7", port(18_081))),
             timescale_url: or(
                 "TAPELINE_TIMESCALE_URL",
                 format!("postgres://postgres@127.0.0.1:{}/tapeline", port(55_432)),

@@ -28,7 +28,9 @@ pub fn check_key(key: Option<&[u8]>, expected: &str) -> Result<(), Undecodable> 
             code: BAD_KEY,
             text: format!("the key is `{}`, the value says `{expected}`", String::from_utf8_lossy(key).escape_debug()),
         }),
-        None => Err(Undecodable::Poison { code: BAD_KEY, text: format!("the record has no key; it must be `{expected}`") }),
+        None => {
+            Err(Undecodable::Poison { code: BAD_KEY, text: format!("the record has no key; it must be `{expected}`") })
+        }
     }
 }
 

@@ -84,7 +84,8 @@ mod tests {
             records.iter().for_each(|(key, payload)| hash.add("t", key.as_bytes(), payload));
             hash
         };
-        let (a, b): ((&str, &[u8]), (&str, &[u8])) = (("a", &[0, 0, 0, 0, 1, 9]), ("b", &[0, 0, 0, 0, 1, 8]));
+        let a = ("a", [0, 0, 0, 0, 1, 9].as_slice());
+        let b = ("b", [0, 0, 0, 0, 1, 8].as_slice());
         assert_ne!(hash(&[a, b]), hash(&[b, a]));
         assert_eq!(hash(&[a]), hash(&[("a", &[0, 0, 0, 0, 7, 9])]));
     }

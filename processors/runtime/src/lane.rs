@@ -19,6 +19,9 @@ use tapeline_schemas::wire::JournalEntry;
 /// How long an idle lane waits for a record before it looks around.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 
+/// A member that has been given nothing for this long is a spare one, and ready to take over.
+pub(crate) const SPARE_AFTER: Duration = Duration::from_secs(20);
+
 /// An input of a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputSpec {
@@ -89,20 +92,15 @@ pub struct Lane<P: Processor, C: Coding<P>, Q: Port> {
     assigned: BTreeSet<InputPartition>,
     /// Records to be processed next: reference data of new tasks, and what was polled for tasks not complete yet.
     waiting: Vec<Record>,
+    joined_at: Instant,
 }
 
 impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     /// A lane that has not joined its group yet.
-    pub fn new(
-        spec: LaneSpec,
-        processor: P,
-        coding: C,
-        journal: JournalCoding,
-        port: Q,
-        metrics: LaneMetrics,
-    ) -> Self {
+    pub fn new(spec: LaneSpec, processor: P, coding: C, journal: JournalCoding, port: Q, metrics: LaneMetrics) -> Self {
         let (tasks, assigned, waiting) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        Self { spec, processor, coding, journal, port, metrics, tasks, assigned, waiting }
+        let joined_at = Instant::now();
+        Self { spec, processor, coding, journal, port, metrics, tasks, assigned, waiting, joined_at }
     }
 
     /// Works until `stop` is set.
@@ -125,7 +123,8 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         if !batch.is_empty() {
             self.process(&batch)?;
         }
-        self.metrics.set_ready(!self.tasks.is_empty() || self.assigned.is_empty());
+        let spare = self.assigned.is_empty() && self.joined_at.elapsed() > SPARE_AFTER;
+        self.metrics.set_ready(!self.tasks.is_empty() || spare);
         self.metrics.set_lag(&self.spec, &self.port.lag());
         Ok(())
     }

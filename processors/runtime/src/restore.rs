@@ -107,12 +107,7 @@ impl<Q: Port> Inputs<'_, Q> {
     }
 }
 
-fn check_hash<P: Processor>(
-    task: &Task<P>,
-    entry: &JournalEntry,
-    journal: &str,
-    offset: i64,
-) -> Result<(), LaneError> {
+fn check_hash<P: Processor>(task: &Task<P>, entry: &JournalEntry, journal: &str, offset: i64) -> Result<(), LaneError> {
     let (outputs, hash) = (task.hash.outputs as i64, task.hash.hash as i64);
     if (outputs, hash) == (entry.outputs, entry.output_hash) {
         return Ok(());

@@ -5,7 +5,7 @@
 
 use crate::dead_letter::{self, dead_letter};
 use crate::event_decoder::EventDecoder;
-use crate::lane::{InputSpec, LaneError};
+use crate::lane::{InputSpec, LaneError, SPARE_AFTER};
 use crate::metrics::LaneMetrics;
 use crate::port::{InputPartition, OutRecord, Polled, PortError, Reader, Record};
 use crate::processor::Undecodable;
@@ -78,6 +78,7 @@ pub struct SinkLane<S: Sink, Q: SinkPort> {
     positions: BTreeMap<InputPartition, i64>,
     /// Dead letters that this sink has written before, by topic, partition and offset: a rebuilt view repeats none.
     dead: HashSet<(String, i32, i64)>,
+    joined_at: Instant,
 }
 
 impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
@@ -93,7 +94,7 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
         metrics: LaneMetrics,
     ) -> Result<Self, LaneError> {
         let dead = known_dead_letters(&spec, &port)?;
-        Ok(Self { spec, sink, decoder, port, metrics, positions: BTreeMap::new(), dead })
+        Ok(Self { spec, sink, decoder, port, metrics, positions: BTreeMap::new(), dead, joined_at: Instant::now() })
     }
 
     /// Works until `stop` is set.
@@ -116,7 +117,7 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
         if !records.is_empty() {
             self.write(records)?;
         }
-        self.metrics.set_ready(true);
+        self.metrics.set_ready(!self.positions.is_empty() || self.joined_at.elapsed() > SPARE_AFTER);
         for ((input, partition), lag) in self.port.lag() {
             self.metrics.set_topic_lag(&self.spec.inputs[input].topic, partition, lag);
         }

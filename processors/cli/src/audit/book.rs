@@ -9,8 +9,8 @@ use super::log::Log;
 use anyhow::Result;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use tapeline_schemas::wire::{CommandKind, Execution, ExecutionKind, OrderState, OrderStatus, Side, ValidatedCommand};
 use tapeline_schemas::topic;
+use tapeline_schemas::wire::{CommandKind, Execution, ExecutionKind, OrderState, OrderStatus, Side, ValidatedCommand};
 
 /// What rests in one book: quantity by price, hidden quantity included, units of 10^-8.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,7 +49,8 @@ pub(super) fn read(log: &Log<'_>) -> Result<(Flow, Finding, Finding)> {
     for (trade_id, seen) in &trades {
         if seen.sides != [1, 1] {
             let [buyers, sellers] = seen.sides;
-            settled_once.violation(|| format!("trade {trade_id} has {buyers} buyers' and {sellers} sellers' settlements"));
+            settled_once
+                .violation(|| format!("trade {trade_id} has {buyers} buyers' and {sellers} sellers' settlements"));
         }
     }
     settled_once.checked = format!("{} trades, both sides", trades.len());
@@ -164,7 +165,12 @@ fn read_settlements(
             sums.1 += i128::from(settlement.notional.unwrap_or(0));
         }
         if settlement.liquidity == Some(wire::Liquidity::Taker) {
-            let at = [settlement.commanded_at_ms, settlement.validated_at_ms, settlement.executed_at_ms, record.timestamp_ms];
+            let at = [
+                settlement.commanded_at_ms,
+                settlement.validated_at_ms,
+                settlement.executed_at_ms,
+                record.timestamp_ms,
+            ];
             let steps = [at[1] - at[0], at[2] - at[1], at[3] - at[2], at[3] - at[0]];
             flow.latencies.iter_mut().zip(steps).for_each(|((_, all), step)| all.push(step));
         }

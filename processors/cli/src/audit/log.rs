@@ -66,7 +66,12 @@ impl<T: Wire> Tape<T> {
                 Ok(value) => return Ok(Some((record, value))),
                 Err(error) if error.is_poison() => {}
                 Err(error) => {
-                    return Err(anyhow!("{}, partition {}, offset {}: {error}", self.topic, self.partition, record.offset));
+                    return Err(anyhow!(
+                        "{}, partition {}, offset {}: {error}",
+                        self.topic,
+                        self.partition,
+                        record.offset
+                    ));
                 }
             }
         }

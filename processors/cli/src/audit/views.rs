@@ -57,7 +57,8 @@ pub(super) fn compare(app: &App, flow: &Flow, ledger: &Ledger) -> Result<Finding
         same(&format!("ClickHouse {table}"), &found, &expected.to_string(), &mut finding);
     }
     for (instrument, (quantity, _)) in &flow.traded {
-        let sql = format!("SELECT toString(sum(toDecimal128(quantity, 8))) FROM trades WHERE instrument = '{instrument}'");
+        let sql =
+            format!("SELECT toString(sum(toDecimal128(quantity, 8))) FROM trades WHERE instrument = '{instrument}'");
         let found = one(clickhouse(&sql)?)?;
         let (found, expected) = (trim(&found), trim(&decimal(*quantity)));
         same(&format!("ClickHouse quantity of {instrument}"), &found, &expected, &mut finding);

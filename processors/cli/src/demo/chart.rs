@@ -2,6 +2,7 @@
 
 use crate::audit::RestingBook;
 use tapeline_domain::money::decimal;
+use tapeline_domain::types::ONE;
 
 const LEVELS: usize = 6;
 const BAR: usize = 30;
@@ -43,12 +44,17 @@ pub(super) fn candles(prints: &[(i64, i64, i64)]) -> String {
     let mut text = String::new();
     for row in (0..ROWS).rev() {
         let (low, high) = (bottom + row as i64 * step, bottom + (row as i64 + 1) * step - 1);
-        let label = if row % 4 == 0 || row == ROWS - 1 { decimal(low) } else { String::new() };
+        let label = if row % 4 == 0 || row == ROWS - 1 { decimal(low - low % rounding(low)) } else { String::new() };
         text += &format!("  {label:>14} │");
         text.extend(candles.iter().map(|candle| candle.map_or(' ', |candle| mark(candle, low, high))));
         text.push('\n');
     }
     text + &format!("  {:>14} └{} {length_ms} ms a candle\n", "", "─".repeat(CANDLES))
+}
+
+/// Prices above 10 are labelled in hundredths.
+const fn rounding(price: i64) -> i64 {
+    if price > 10 * ONE { ONE / 100 } else { 1 }
 }
 
 /// How a candle shows in the row of prices from `low` to `high`.
@@ -87,8 +93,7 @@ mod tests {
             trades: 0,
         };
         let text = book(&resting);
-        let prices: Vec<&str> =
-            text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
+        let prices: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)).collect();
         assert_eq!(prices, ["0.00000102", "0.00000101", "0.00000099", "0.00000098"]);
     }
 }

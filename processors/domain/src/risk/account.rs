@@ -53,11 +53,7 @@ pub(super) struct AccountState {
 
 impl AccountState {
     pub(super) fn balance(&self, asset: &str) -> Balance {
-        self.balances
-            .iter()
-            .find(|(name, _)| name == asset)
-            .map(|(_, balance)| *balance)
-            .unwrap_or_default()
+        self.balances.iter().find(|(name, _)| name == asset).map(|(_, balance)| *balance).unwrap_or_default()
     }
 
     pub(super) fn set_balance(&mut self, asset: &SmolStr, balance: Balance) {
@@ -80,8 +76,7 @@ impl AccountState {
     }
 
     pub(super) fn open_order(&mut self, order_id: OrderId, order: OpenOrder) {
-        self.order_ids
-            .insert(order.client_order_id.clone(), order_id);
+        self.order_ids.insert(order.client_order_id.clone(), order_id);
         self.orders.insert(order_id, order);
     }
 
@@ -106,12 +101,10 @@ impl AccountState {
     /// The first verdict on a client order id: remembered, or that of an order which is open still.
     pub(super) fn first_verdict(&self, client_order_id: &str) -> Option<FirstVerdict> {
         let open = || self.order_ids.get(client_order_id);
-        self.verdicts.get(client_order_id).copied().or_else(|| {
-            open().map(|order_id| FirstVerdict {
-                command_id: *order_id,
-                rejected: None,
-            })
-        })
+        self.verdicts
+            .get(client_order_id)
+            .copied()
+            .or_else(|| open().map(|order_id| FirstVerdict { command_id: *order_id, rejected: None }))
     }
 
     pub(super) fn remember(&mut self, client_order_id: SmolStr, verdict: FirstVerdict) {

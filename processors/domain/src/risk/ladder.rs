@@ -6,8 +6,7 @@ use crate::accepted::{Action, Amendment};
 use crate::command::{Command, CommandKind, RejectReason as Why};
 use crate::money;
 use crate::types::{
-    AccountStatus, Instrument, InstrumentStatus, MAX_UNITS, OrderId, OrderType,
-    SYSTEM_ACCOUNT_PREFIX, Units,
+    AccountStatus, Instrument, InstrumentStatus, MAX_UNITS, OrderId, OrderType, SYSTEM_ACCOUNT_PREFIX, Units,
 };
 use smol_str::SmolStr;
 
@@ -41,27 +40,16 @@ impl Risk {
         let mut order = terms::order_terms(at.time_ms, command, instrument)?;
         let state = self.accounts.get(&command.account);
         let open = state.map_or(0, |state| state.open_orders()) as i64;
-        let limit = state
-            .and_then(|state| state.reference.as_ref())
-            .map_or(0, |account| account.max_open_orders);
+        let limit = state.and_then(|state| state.reference.as_ref()).map_or(0, |account| account.max_open_orders);
         if open >= limit {
-            return refuse(
-                Why::TooManyOpenOrders,
-                format!("The account has {open} open orders; {limit} are allowed."),
-            );
+            return refuse(Why::TooManyOpenOrders, format!("The account has {open} open orders; {limit} are allowed."));
         }
         let asset = match order.side {
             crate::types::Side::Buy => order.quote_asset.clone(),
             crate::types::Side::Sell => order.base_asset.clone(),
         };
-        order.reserved =
-            money::reservation(order.side, order.price, order.quantity, order.taker_fee_ppm)
-                .or_else(|_| {
-                    refuse(
-                        Why::NotionalTooLarge,
-                        "Price times quantity is out of range.",
-                    )
-                })?;
+        order.reserved = money::reservation(order.side, order.price, order.quantity, order.taker_fee_ppm)
+            .or_else(|_| refuse(Why::NotionalTooLarge, "Price times quantity is out of range."))?;
         let hold = self.funds(command, asset, order.reserved)?;
         Ok((Action::Place(order), Some(hold)))
     }
@@ -71,18 +59,10 @@ impl Risk {
         let (target_order_id, order) = self.target(command)?;
         let instrument = self.open_instrument(&order.instrument)?;
         if command.quantity.is_none() && command.price.is_none() {
-            return refuse(
-                Why::InvalidTerms,
-                "An amend needs a new quantity, a new price or both.",
-            );
+            return refuse(Why::InvalidTerms, "An amend needs a new quantity, a new price or both.");
         }
-        if command.price.is_some()
-            && !matches!(order.order_type, OrderType::Limit | OrderType::StopLimit)
-        {
-            return refuse(
-                Why::InvalidTerms,
-                "Only an order with a limit price can be given another one.",
-            );
+        if command.price.is_some() && !matches!(order.order_type, OrderType::Limit | OrderType::StopLimit) {
+            return refuse(Why::InvalidTerms, "Only an order with a limit price can be given another one.");
         }
         let price = command.price.unwrap_or(order.price);
         let quantity = command.quantity.unwrap_or(order.quantity);
@@ -95,13 +75,8 @@ impl Risk {
         }
         // What is filled is known as far as settlements have come; the executor refuses what the rest can't cover.
         let leaves = (quantity - (order.quantity - order.leaves)).max(0);
-        let needed =
-            money::reservation(order.side, price, leaves, order.taker_fee_ppm).or_else(|_| {
-                refuse(
-                    Why::NotionalTooLarge,
-                    "Price times quantity is out of range.",
-                )
-            })?;
+        let needed = money::reservation(order.side, price, leaves, order.taker_fee_ppm)
+            .or_else(|_| refuse(Why::NotionalTooLarge, "Price times quantity is out of range."))?;
         let extra = (needed - order.reserved).max(0);
         let hold = self.funds(command, order.reserve_asset.clone(), extra)?;
         let amendment = Amendment {
@@ -118,58 +93,30 @@ impl Risk {
     fn cancel(&self, command: &Command) -> Checked {
         self.account_may(command)?;
         let (target_order_id, order) = self.target(command)?;
-        Ok((
-            Action::Cancel {
-                instrument: order.instrument.clone(),
-                target_order_id,
-            },
-            None,
-        ))
+        Ok((Action::Cancel { instrument: order.instrument.clone(), target_order_id }, None))
     }
 
     fn cancel_all(&self, command: &Command) -> Checked {
         let instrument = self.instrument(command)?;
         self.account_may(command)?;
-        Ok((
-            Action::CancelAll {
-                instrument: instrument.symbol.clone(),
-            },
-            None,
-        ))
+        Ok((Action::CancelAll { instrument: instrument.symbol.clone() }, None))
     }
 
     fn transfer(&self, command: &Command) -> Checked {
         self.account_may(command)?;
         let Some(asset) = command.asset.clone().filter(|asset| is_name(asset)) else {
-            return refuse(
-                Why::InvalidTerms,
-                "A deposit or withdrawal needs an asset (1 to 64 bytes).",
-            );
+            return refuse(Why::InvalidTerms, "A deposit or withdrawal needs an asset (1 to 64 bytes).");
         };
         let amount = command.amount.unwrap_or(0);
         if amount <= 0 || amount > MAX_UNITS {
-            return refuse(
-                Why::InvalidAmount,
-                "The amount must be above zero and below 10,000,000,000.",
-            );
+            return refuse(Why::InvalidAmount, "The amount must be above zero and below 10,000,000,000.");
         }
         if command.kind == CommandKind::Withdraw {
             let hold = self.funds(command, asset.clone(), amount)?;
-            return Ok((
-                Action::Transfer {
-                    asset,
-                    amount: -amount,
-                },
-                Some(hold),
-            ));
+            return Ok((Action::Transfer { asset, amount: -amount }, Some(hold)));
         }
         let balance = self.balance(&command.account, &asset);
-        if balance
-            .available
-            .saturating_add(balance.reserved)
-            .saturating_add(amount)
-            > MAX_UNITS
-        {
+        if balance.available.saturating_add(balance.reserved).saturating_add(amount) > MAX_UNITS {
             return refuse(
                 Why::InvalidAmount,
                 "The balance would reach 10,000,000,000, more than an account can hold.",
@@ -183,77 +130,39 @@ impl Risk {
             return refuse(Why::UnknownInstrument, "The command names no instrument.");
         };
         let Some(instrument) = self.instruments.get(symbol) else {
-            return refuse(
-                Why::UnknownInstrument,
-                format!("There is no instrument {symbol}."),
-            );
+            return refuse(Why::UnknownInstrument, format!("There is no instrument {symbol}."));
         };
-        if only_cancels(command.kind) {
-            Ok(instrument)
-        } else {
-            self.open_instrument(symbol)
-        }
+        if only_cancels(command.kind) { Ok(instrument) } else { self.open_instrument(symbol) }
     }
 
     fn open_instrument(&self, symbol: &SmolStr) -> Result<&Instrument, Refusal> {
         match self.instruments.get(symbol) {
-            None => refuse(
-                Why::UnknownInstrument,
-                format!("There is no instrument {symbol} any more."),
-            ),
-            Some(instrument) if instrument.status != InstrumentStatus::Open => refuse(
-                Why::InstrumentNotOpen,
-                format!("The instrument {symbol} takes no orders now, only cancels."),
-            ),
+            None => refuse(Why::UnknownInstrument, format!("There is no instrument {symbol} any more.")),
+            Some(instrument) if instrument.status != InstrumentStatus::Open => {
+                refuse(Why::InstrumentNotOpen, format!("The instrument {symbol} takes no orders now, only cancels."))
+            }
             Some(instrument) => Ok(instrument),
         }
     }
 
     fn account_may(&self, command: &Command) -> Result<(), Refusal> {
-        let account = self
-            .accounts
-            .get(&command.account)
-            .and_then(|state| state.reference.as_ref());
+        let account = self.accounts.get(&command.account).and_then(|state| state.reference.as_ref());
         match account {
-            None => refuse(
-                Why::UnknownAccount,
-                format!("There is no account {}.", command.account),
+            None => refuse(Why::UnknownAccount, format!("There is no account {}.", command.account)),
+            Some(account) if account.status != AccountStatus::Active && !only_cancels(command.kind) => refuse(
+                Why::AccountNotActive,
+                format!("The account {} is not active; it may only cancel.", command.account),
             ),
-            Some(account)
-                if account.status != AccountStatus::Active && !only_cancels(command.kind) =>
-            {
-                refuse(
-                    Why::AccountNotActive,
-                    format!(
-                        "The account {} is not active; it may only cancel.",
-                        command.account
-                    ),
-                )
-            }
             Some(_) => Ok(()),
         }
     }
 
     fn target(&self, command: &Command) -> Result<(OrderId, &OpenOrder), Refusal> {
         let Some(target) = &command.target_client_order_id else {
-            return refuse(
-                Why::UnknownOrder,
-                "The command names no order: set target_client_order_id.",
-            );
+            return refuse(Why::UnknownOrder, "The command names no order: set target_client_order_id.");
         };
-        let found = self
-            .accounts
-            .get(&command.account)
-            .and_then(|state| state.order_of(target));
-        found.map_or_else(
-            || {
-                refuse(
-                    Why::UnknownOrder,
-                    format!("The account has no open order {target}."),
-                )
-            },
-            Ok,
-        )
+        let found = self.accounts.get(&command.account).and_then(|state| state.order_of(target));
+        found.map_or_else(|| refuse(Why::UnknownOrder, format!("The account has no open order {target}.")), Ok)
     }
 
     /// The last rung: whether `amount` is available.
@@ -276,10 +185,7 @@ impl Risk {
 /// The first rung: the names by which all others go.
 fn well_formed(command: &Command) -> Result<(), Refusal> {
     if !is_name(&command.account) || command.account.starts_with(SYSTEM_ACCOUNT_PREFIX) {
-        return refuse(
-            Why::Malformed,
-            "The account must have 1 to 64 bytes and not begin with @.",
-        );
+        return refuse(Why::Malformed, "The account must have 1 to 64 bytes and not begin with @.");
     }
     if !is_name(&command.client_order_id) {
         return refuse(

@@ -43,10 +43,7 @@ pub(crate) struct Refusal {
 
 /// Shorthand for the ladder's rungs.
 pub(crate) fn refuse<T>(reason: RejectReason, text: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal {
-        reason,
-        text: text.into(),
-    })
+    Err(Refusal { reason, text: text.into() })
 }
 
 /// What an accepted command holds back until it is settled.
@@ -79,8 +76,7 @@ pub struct Risk {
 impl Risk {
     /// Takes over a new version of an instrument.
     pub fn set_instrument(&mut self, instrument: Instrument) {
-        self.instruments
-            .insert(instrument.symbol.clone(), instrument);
+        self.instruments.insert(instrument.symbol.clone(), instrument);
     }
 
     /// Forgets an instrument (a tombstone); commands for it are refused as unknown.
@@ -103,17 +99,12 @@ impl Risk {
 
     /// Balance of an account, for tests and audits.
     pub fn balance(&self, account: &str, asset: &str) -> Balance {
-        self.accounts
-            .get(account)
-            .map(|state| state.balance(asset))
-            .unwrap_or_default()
+        self.accounts.get(account).map(|state| state.balance(asset)).unwrap_or_default()
     }
 
     /// Number of open orders of an account, for tests and audits.
     pub fn open_orders(&self, account: &str) -> usize {
-        self.accounts
-            .get(account)
-            .map_or(0, AccountState::open_orders)
+        self.accounts.get(account).map_or(0, AccountState::open_orders)
     }
 
     /// Decides on a command; an accepted one has its funds reserved when this returns.
@@ -122,12 +113,7 @@ impl Risk {
         let first = self.first_verdict(command);
         let checked = match (at.in_own_partition, first) {
             (true, Some(first)) => {
-                return Decision::Rejected(Self::rejection(
-                    at,
-                    command,
-                    duplicate(command, first),
-                    Some(first),
-                ));
+                return Decision::Rejected(Self::rejection(at, command, duplicate(command, first), Some(first)));
             }
             _ => self.climb(at, command),
         };
@@ -156,35 +142,23 @@ impl Risk {
     /// [`Overdraft`] if a balance would fall below zero; nothing is changed then.
     pub fn settle(&mut self, settlement: &Settlement) -> Result<(), Overdraft> {
         let state = self.accounts.entry(settlement.account.clone()).or_default();
-        let own = settlement
-            .postings
-            .iter()
-            .filter(|line| line.account == settlement.account);
+        let own = settlement.postings.iter().filter(|line| line.account == settlement.account);
         let mut changes: Vec<(&SmolStr, Balance)> = Vec::with_capacity(2);
         for line in own {
-            let index = changes
-                .iter()
-                .position(|(asset, _)| **asset == line.asset)
-                .unwrap_or_else(|| {
-                    changes.push((&line.asset, state.balance(&line.asset)));
-                    changes.len() - 1
-                });
+            let index = changes.iter().position(|(asset, _)| **asset == line.asset).unwrap_or_else(|| {
+                changes.push((&line.asset, state.balance(&line.asset)));
+                changes.len() - 1
+            });
             let balance = &mut changes[index].1;
             let bucket = match line.bucket {
                 Bucket::Available => &mut balance.available,
                 Bucket::Reserved => &mut balance.reserved,
             };
-            *bucket = bucket.checked_add(line.amount).ok_or_else(|| {
-                Overdraft(format!(
-                    "{} {}: the balance is out of range",
-                    line.account, line.asset
-                ))
-            })?;
+            *bucket = bucket
+                .checked_add(line.amount)
+                .ok_or_else(|| Overdraft(format!("{} {}: the balance is out of range", line.account, line.asset)))?;
         }
-        if let Some((asset, balance)) = changes
-            .iter()
-            .find(|(_, after)| after.available < 0 || after.reserved < 0)
-        {
+        if let Some((asset, balance)) = changes.iter().find(|(_, after)| after.available < 0 || after.reserved < 0) {
             return Err(Overdraft(format!(
                 "{} {asset}: {} available and {} reserved after execution {}",
                 settlement.account, balance.available, balance.reserved, settlement.execution_id
@@ -200,17 +174,10 @@ impl Risk {
     }
 
     fn first_verdict(&self, command: &Command) -> Option<FirstVerdict> {
-        self.accounts
-            .get(&command.account)?
-            .first_verdict(&command.client_order_id)
+        self.accounts.get(&command.account)?.first_verdict(&command.client_order_id)
     }
 
-    fn rejection(
-        at: CommandAt,
-        command: &Command,
-        refusal: Refusal,
-        original: Option<FirstVerdict>,
-    ) -> Rejection {
+    fn rejection(at: CommandAt, command: &Command, refusal: Refusal, original: Option<FirstVerdict>) -> Rejection {
         Rejection {
             command_id: at.command_id,
             account: command.account.clone(),
@@ -225,13 +192,7 @@ impl Risk {
     }
 
     /// Reserves funds and opens the order.
-    fn take_effect(
-        &mut self,
-        at: CommandAt,
-        command: &Command,
-        action: &Action,
-        hold: Option<Hold>,
-    ) {
+    fn take_effect(&mut self, at: CommandAt, command: &Command, action: &Action, hold: Option<Hold>) {
         let state = self.accounts.entry(command.account.clone()).or_default();
         if let Some(hold) = hold {
             state.reserve(&hold);
@@ -258,11 +219,7 @@ impl Risk {
 
     /// Remembers the verdict of known accounts only, so that made-up account names can't fill the memory.
     fn remember(&mut self, at: CommandAt, command: &Command, decision: &Decision) {
-        let Some(state) = self
-            .accounts
-            .get_mut(&command.account)
-            .filter(|state| state.reference.is_some())
-        else {
+        let Some(state) = self.accounts.get_mut(&command.account).filter(|state| state.reference.is_some()) else {
             return;
         };
         let rejected = match decision {
@@ -270,24 +227,13 @@ impl Risk {
             Decision::Rejected(rejection) if rejection.reason == RejectReason::Malformed => return,
             Decision::Rejected(rejection) => Some(rejection.reason),
         };
-        let verdict = FirstVerdict {
-            command_id: at.command_id,
-            rejected,
-        };
+        let verdict = FirstVerdict { command_id: at.command_id, rejected };
         state.remember(command.client_order_id.clone(), verdict);
-        self.remembered.push_back((
-            at.time_ms,
-            command.account.clone(),
-            command.client_order_id.clone(),
-        ));
+        self.remembered.push_back((at.time_ms, command.account.clone(), command.client_order_id.clone()));
     }
 
     fn forget_old(&mut self, now_ms: TimeMs) {
-        while self
-            .remembered
-            .front()
-            .is_some_and(|(at_ms, ..)| now_ms - at_ms > DUPLICATE_WINDOW_MS)
-        {
+        while self.remembered.front().is_some_and(|(at_ms, ..)| now_ms - at_ms > DUPLICATE_WINDOW_MS) {
             if let Some((_, account, client_order_id)) = self.remembered.pop_front()
                 && let Some(state) = self.accounts.get_mut(&account)
             {
@@ -298,11 +244,7 @@ impl Risk {
 }
 
 fn duplicate(command: &Command, first: FirstVerdict) -> Refusal {
-    let outcome = if first.rejected.is_some() {
-        "rejected"
-    } else {
-        "accepted"
-    };
+    let outcome = if first.rejected.is_some() { "rejected" } else { "accepted" };
     Refusal {
         reason: RejectReason::DuplicateClientOrderId,
         text: format!(

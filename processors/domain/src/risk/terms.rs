@@ -4,26 +4,17 @@ use super::{Refusal, refuse};
 use crate::accepted::OrderTerms;
 use crate::command::{Command, RejectReason as Why};
 use crate::money::{self, decimal};
-use crate::types::{
-    Instrument, MAX_UNITS, OrderType, SelfTradePrevention, Side, TimeInForce, TimeMs, Units,
-};
+use crate::types::{Instrument, MAX_UNITS, OrderType, SelfTradePrevention, Side, TimeInForce, TimeMs, Units};
 
 const DAY_MS: TimeMs = 86_400_000;
 
 /// The order that `command` places, complete but for its reservation.
-pub(super) fn order_terms(
-    now_ms: TimeMs,
-    command: &Command,
-    instrument: &Instrument,
-) -> Result<OrderTerms, Refusal> {
+pub(super) fn order_terms(now_ms: TimeMs, command: &Command, instrument: &Instrument) -> Result<OrderTerms, Refusal> {
     let Some(side) = command.side else {
         return refuse(Why::InvalidSide, "An order needs a side, BUY or SELL.");
     };
     let Some(order_type) = command.order_type else {
-        return refuse(
-            Why::InvalidOrderType,
-            "An order needs a type: LIMIT, MARKET, STOP or STOP_LIMIT.",
-        );
+        return refuse(Why::InvalidOrderType, "An order needs a type: LIMIT, MARKET, STOP or STOP_LIMIT.");
     };
     type_fits_prices(order_type, command)?;
     let time_in_force = time_in_force(order_type, command)?;
@@ -54,9 +45,7 @@ pub(super) fn order_terms(
         display_quantity: command.display_quantity,
         post_only: command.post_only,
         expires_at_ms,
-        self_trade_prevention: command
-            .self_trade_prevention
-            .unwrap_or(SelfTradePrevention::CancelNewest),
+        self_trade_prevention: command.self_trade_prevention.unwrap_or(SelfTradePrevention::CancelNewest),
         maker_fee_ppm: instrument.maker_fee_ppm,
         taker_fee_ppm: instrument.taker_fee_ppm,
         reserved: 0,
@@ -65,15 +54,9 @@ pub(super) fn order_terms(
 
 fn type_fits_prices(order_type: OrderType, command: &Command) -> Result<(), Refusal> {
     let wants_limit = matches!(order_type, OrderType::Limit | OrderType::StopLimit);
-    let text = match (
-        order_type,
-        command.price.is_some(),
-        command.stop_price.is_some(),
-    ) {
+    let text = match (order_type, command.price.is_some(), command.stop_price.is_some()) {
         (_, false, _) if wants_limit => "LIMIT and STOP_LIMIT orders need a price.",
-        (_, true, _) if !wants_limit => {
-            "MARKET and STOP orders have no price: the collar bounds them."
-        }
+        (_, true, _) if !wants_limit => "MARKET and STOP orders have no price: the collar bounds them.",
         (kind, _, false) if kind.is_stop() => "STOP and STOP_LIMIT orders need a stop_price.",
         (kind, _, true) if !kind.is_stop() => "Only STOP and STOP_LIMIT orders have a stop_price.",
         _ => return Ok(()),
@@ -82,23 +65,13 @@ fn type_fits_prices(order_type: OrderType, command: &Command) -> Result<(), Refu
 }
 
 fn time_in_force(order_type: OrderType, command: &Command) -> Result<TimeInForce, Refusal> {
-    let default = if order_type == OrderType::Market {
-        TimeInForce::Ioc
-    } else {
-        TimeInForce::Gtc
-    };
+    let default = if order_type == OrderType::Market { TimeInForce::Ioc } else { TimeInForce::Gtc };
     let time_in_force = command.time_in_force.unwrap_or(default);
     if order_type == OrderType::Market && time_in_force.may_rest() {
-        return refuse(
-            Why::InvalidTimeInForce,
-            "A MARKET order is IOC or FOK: it never rests.",
-        );
+        return refuse(Why::InvalidTimeInForce, "A MARKET order is IOC or FOK: it never rests.");
     }
     if order_type.is_stop() && !time_in_force.may_rest() {
-        return refuse(
-            Why::InvalidTimeInForce,
-            "A stop order waits for its price: it is GTC, DAY or GTD.",
-        );
+        return refuse(Why::InvalidTimeInForce, "A stop order waits for its price: it is GTC, DAY or GTD.");
     }
     Ok(time_in_force)
 }
@@ -111,21 +84,10 @@ fn expiry(
 ) -> Result<Option<TimeMs>, Refusal> {
     match (time_in_force, command.expires_at_ms) {
         (TimeInForce::Gtd, Some(at_ms)) if at_ms > now_ms => Ok(Some(at_ms)),
-        (TimeInForce::Gtd, Some(_)) => refuse(
-            Why::InvalidTimeInForce,
-            "The order's expires_at_ms has passed.",
-        ),
-        (TimeInForce::Gtd, None) => {
-            refuse(Why::InvalidTimeInForce, "A GTD order needs expires_at_ms.")
-        }
-        (_, Some(_)) => refuse(
-            Why::InvalidTimeInForce,
-            "Only a GTD order has expires_at_ms.",
-        ),
-        (TimeInForce::Day, None) => Ok(Some(next_session_close(
-            now_ms,
-            instrument.session_close_ms,
-        ))),
+        (TimeInForce::Gtd, Some(_)) => refuse(Why::InvalidTimeInForce, "The order's expires_at_ms has passed."),
+        (TimeInForce::Gtd, None) => refuse(Why::InvalidTimeInForce, "A GTD order needs expires_at_ms."),
+        (_, Some(_)) => refuse(Why::InvalidTimeInForce, "Only a GTD order has expires_at_ms."),
+        (TimeInForce::Day, None) => Ok(Some(next_session_close(now_ms, instrument.session_close_ms))),
         (_, None) => Ok(None),
     }
 }
@@ -133,30 +95,16 @@ fn expiry(
 /// The first session close after `now_ms`.
 fn next_session_close(now_ms: TimeMs, session_close_ms: TimeMs) -> TimeMs {
     let today = now_ms - now_ms.rem_euclid(DAY_MS) + session_close_ms;
-    if today > now_ms {
-        today
-    } else {
-        today + DAY_MS
-    }
+    if today > now_ms { today } else { today + DAY_MS }
 }
 
-fn extras_fit(
-    order_type: OrderType,
-    time_in_force: TimeInForce,
-    command: &Command,
-) -> Result<(), Refusal> {
+fn extras_fit(order_type: OrderType, time_in_force: TimeInForce, command: &Command) -> Result<(), Refusal> {
     let rests_as_limit = order_type == OrderType::Limit && time_in_force.may_rest();
     if command.post_only && !rests_as_limit {
-        return refuse(
-            Why::InvalidTerms,
-            "Only a LIMIT order that may rest can be post-only.",
-        );
+        return refuse(Why::InvalidTerms, "Only a LIMIT order that may rest can be post-only.");
     }
     if command.display_quantity.is_some() && !rests_as_limit {
-        return refuse(
-            Why::InvalidTerms,
-            "Only a LIMIT order that may rest can have a display_quantity.",
-        );
+        return refuse(Why::InvalidTerms, "Only a LIMIT order that may rest can have a display_quantity.");
     }
     Ok(())
 }
@@ -183,85 +131,50 @@ fn worst_price(
 
 pub(super) fn price_on_tick(price: Units, instrument: &Instrument) -> Result<(), Refusal> {
     if price <= 0 || price > MAX_UNITS {
-        return refuse(
-            Why::InvalidPrice,
-            "A price must be above zero and below 10,000,000,000.",
-        );
+        return refuse(Why::InvalidPrice, "A price must be above zero and below 10,000,000,000.");
     }
     if instrument.tick_size > 0 && price % instrument.tick_size != 0 {
         let (price, tick) = (decimal(price), decimal(instrument.tick_size));
-        return refuse(
-            Why::InvalidTick,
-            format!("The price {price} is not a multiple of the tick size {tick}."),
-        );
+        return refuse(Why::InvalidTick, format!("The price {price} is not a multiple of the tick size {tick}."));
     }
     Ok(())
 }
 
 pub(super) fn quantity_in_lots(quantity: Units, instrument: &Instrument) -> Result<(), Refusal> {
     if quantity <= 0 || quantity > MAX_UNITS {
-        return refuse(
-            Why::InvalidQuantity,
-            "A quantity must be above zero and below 10,000,000,000.",
-        );
+        return refuse(Why::InvalidQuantity, "A quantity must be above zero and below 10,000,000,000.");
     }
     if instrument.lot_size > 0 && quantity % instrument.lot_size != 0 {
         let (quantity, lot) = (decimal(quantity), decimal(instrument.lot_size));
-        return refuse(
-            Why::InvalidLot,
-            format!("The quantity {quantity} is not a multiple of the lot size {lot}."),
-        );
+        return refuse(Why::InvalidLot, format!("The quantity {quantity} is not a multiple of the lot size {lot}."));
     }
     if quantity < instrument.min_quantity {
         let (quantity, min) = (decimal(quantity), decimal(instrument.min_quantity));
-        return refuse(
-            Why::QuantityTooSmall,
-            format!("The quantity {quantity} is below the smallest, {min}."),
-        );
+        return refuse(Why::QuantityTooSmall, format!("The quantity {quantity} is below the smallest, {min}."));
     }
     if quantity > instrument.max_quantity {
         let (quantity, max) = (decimal(quantity), decimal(instrument.max_quantity));
-        return refuse(
-            Why::QuantityTooLarge,
-            format!("The quantity {quantity} is above the largest, {max}."),
-        );
+        return refuse(Why::QuantityTooLarge, format!("The quantity {quantity} is above the largest, {max}."));
     }
     Ok(())
 }
 
-fn display_fits(
-    quantity: Units,
-    command: &Command,
-    instrument: &Instrument,
-) -> Result<(), Refusal> {
+fn display_fits(quantity: Units, command: &Command, instrument: &Instrument) -> Result<(), Refusal> {
     let Some(display) = command.display_quantity else {
         return Ok(());
     };
     if display <= 0 || display > quantity {
-        return refuse(
-            Why::InvalidTerms,
-            "A display_quantity must be above zero and at most the quantity.",
-        );
+        return refuse(Why::InvalidTerms, "A display_quantity must be above zero and at most the quantity.");
     }
     if instrument.lot_size > 0 && display % instrument.lot_size != 0 {
-        return refuse(
-            Why::InvalidLot,
-            "The display_quantity is not a multiple of the lot size.",
-        );
+        return refuse(Why::InvalidLot, "The display_quantity is not a multiple of the lot size.");
     }
     Ok(())
 }
 
-fn notional_in_bounds(
-    price: Units,
-    quantity: Units,
-    instrument: &Instrument,
-) -> Result<(), Refusal> {
+fn notional_in_bounds(price: Units, quantity: Units, instrument: &Instrument) -> Result<(), Refusal> {
     let Ok(notional) = money::notional(price, quantity) else {
-        return refuse(
-            Why::NotionalTooLarge,
-            "Price times quantity is out of range.",
-        );
+        return refuse(Why::NotionalTooLarge, "Price times quantity is out of range.");
     };
     let asset = &instrument.quote_asset;
     if notional < instrument.min_notional {
@@ -295,8 +208,5 @@ pub(super) fn inside_collar(price: Units, instrument: &Instrument) -> Result<(),
         return Ok(());
     }
     let (price, low, high) = (decimal(price), decimal(low), decimal(high));
-    refuse(
-        Why::OutsideCollar,
-        format!("The price {price} is outside the collar from {low} to {high}."),
-    )
+    refuse(Why::OutsideCollar, format!("The price {price} is outside the collar from {low} to {high}."))
 }

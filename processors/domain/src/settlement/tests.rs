@@ -7,11 +7,7 @@ use std::collections::BTreeMap;
 fn order(side: Side, reserved_before: Units, reserved_after: Units) -> OrderState {
     OrderState {
         order_id: 7,
-        account: if side == Side::Buy {
-            "ann".into()
-        } else {
-            "bob".into()
-        },
+        account: if side == Side::Buy { "ann".into() } else { "bob".into() },
         client_order_id: "c".into(),
         instrument: "AAPL-USD".into(),
         base_asset: "AAPL".into(),
@@ -33,12 +29,7 @@ fn order(side: Side, reserved_before: Units, reserved_after: Units) -> OrderStat
 }
 
 fn execution(body: ExecutionBody) -> Execution {
-    Execution {
-        command_id: 1,
-        commanded_at_ms: 10,
-        validated_at_ms: 20,
-        body,
-    }
+    Execution { command_id: 1, commanded_at_ms: 10, validated_at_ms: 20, body }
 }
 
 fn lines(settlement: &Settlement) -> Vec<String> {
@@ -55,8 +46,7 @@ fn sums(settlement: &Settlement) -> BTreeMap<SmolStr, i128> {
 }
 
 #[test]
-fn a_trade_moves_both_assets_takes_both_fees_and_returns_what_was_not_needed()
--> Result<(), Unbalanced> {
+fn a_trade_moves_both_assets_takes_both_fees_and_returns_what_was_not_needed() -> Result<(), Unbalanced> {
     // The buyer reserved 3 at 10 plus 0.2 % and takes 1 at 9; the seller rested.
     let trade = Trade {
         trade_id: 5,
@@ -89,10 +79,7 @@ fn a_trade_moves_both_assets_takes_both_fees_and_returns_what_was_not_needed()
         ]
     );
     for settlement in &out {
-        assert!(
-            sums(settlement).values().all(|sum| *sum == 0),
-            "{settlement:?}"
-        );
+        assert!(sums(settlement).values().all(|sum| *sum == 0), "{settlement:?}");
     }
     Ok(())
 }
@@ -102,16 +89,8 @@ fn an_end_without_a_trade_releases_all_that_was_reserved() -> Result<(), Unbalan
     let mut ended = order(Side::Buy, 500, 0);
     ended.status = OrderStatus::Expired;
     let mut out = Vec::new();
-    settle(
-        99,
-        30,
-        &execution(ExecutionBody::Expired { order: ended }),
-        &mut out,
-    )?;
-    assert_eq!(
-        lines(&out[0]),
-        ["ann USD Reserved -500", "ann USD Available 500"]
-    );
+    settle(99, 30, &execution(ExecutionBody::Expired { order: ended }), &mut out)?;
+    assert_eq!(lines(&out[0]), ["ann USD Reserved -500", "ann USD Available 500"]);
     assert!(out[0].order.is_some_and(|rest| rest.done));
     Ok(())
 }
@@ -119,16 +98,8 @@ fn an_end_without_a_trade_releases_all_that_was_reserved() -> Result<(), Unbalan
 #[test]
 fn transfers_stand_against_the_outside_account() -> Result<(), Unbalanced> {
     for (amount, kind, expected) in [
-        (
-            40,
-            SettlementKind::Deposit,
-            ["ann USD Available 40", "@outside USD Available -40"],
-        ),
-        (
-            -40,
-            SettlementKind::Withdrawal,
-            ["ann USD Reserved -40", "@outside USD Available 40"],
-        ),
+        (40, SettlementKind::Deposit, ["ann USD Available 40", "@outside USD Available -40"]),
+        (-40, SettlementKind::Withdrawal, ["ann USD Reserved -40", "@outside USD Available 40"]),
     ] {
         let body = ExecutionBody::Transferred {
             account: "ann".into(),
@@ -138,10 +109,7 @@ fn transfers_stand_against_the_outside_account() -> Result<(), Unbalanced> {
         };
         let mut out = Vec::new();
         settle(99, 30, &execution(body), &mut out)?;
-        assert_eq!(
-            (out[0].kind, lines(&out[0])),
-            (kind, expected.map(String::from).to_vec())
-        );
+        assert_eq!((out[0].kind, lines(&out[0])), (kind, expected.map(String::from).to_vec()));
     }
     Ok(())
 }
