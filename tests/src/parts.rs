@@ -187,7 +187,7 @@ impl Stack {
     /// If it fails; the error has its last lines.
     pub fn run_to_end(&self, command: &mut Command, name: &str) -> Result<String> {
         // Into files: a part that `up` starts would hold a pipe open for as long as it lives.
-        let (out, log) = (self.log(&format!("{name}.out")), self.log(name));
+        let (out, log) = (self.scratch(&format!("{name}.out")), self.log(name));
         let (stdout, stderr) = (File::create(&out)?, File::options().create(true).append(true).open(&log)?);
         let status = command.stdout(stdout).stderr(stderr).status().with_context(|| format!("starting {name}"))?;
         let printed = fs::read_to_string(&out)?;

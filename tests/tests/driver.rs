@@ -292,7 +292,9 @@ fn a_state_that_replays_differently_stops_the_lane() {
 #[test]
 fn what_cannot_be_read_goes_to_the_dead_letters_untouched_and_the_lane_goes_on() {
     let mut world = generated(19, 0);
-    let good = |id: &str| wire::Command { client_order_id: id.into(), amount: Some(ONE), ..generated_deposit(&world) };
+    // A deposit of an account that exists.
+    let deposit = world.read::<wire::Command>(topic::ORDERS).remove(0);
+    let good = |id: &str| wire::Command { client_order_id: id.into(), amount: Some(ONE), ..deposit.clone() };
     let account = good("").account;
     let mut unknown_schema = vec![0, 0, 0, 99, 99];
     unknown_schema.extend(b"rest");
@@ -327,9 +329,4 @@ fn what_cannot_be_read_goes_to_the_dead_letters_untouched_and_the_lane_goes_on()
     let settled: Vec<wire::Settlement> = world.read(topic::SETTLED);
     let deposits = settled.iter().filter(|settled| settled.postings.iter().any(|line| line.amount == ONE));
     assert_eq!(deposits.count(), 2, "both good ones are settled");
-}
-
-/// A deposit of an account that exists.
-fn generated_deposit(world: &World) -> wire::Command {
-    world.read::<wire::Command>(topic::ORDERS).into_iter().next().unwrap()
 }

@@ -14,6 +14,6 @@ AS SELECT
     sum(s.fee) AS fees
 FROM settlements AS s
 WHERE s.kind = 'TRADE'
--- Two 64-bit keys are grouped a third faster than two strings; names that differ don't share one.
+-- Two 64-bit keys are grouped a third faster than two strings; a collision among them is less likely than 1 in 10^12.
 GROUP BY cityHash64(s.account), cityHash64(s.instrument)
 COMMENT 'Turnover and fees by account and instrument. {definition}'

@@ -49,7 +49,7 @@ fn two_hundred_thousand_rows_a_second() {
     last.spans.iter_mut().for_each(|span| (span.from_offset, span.next_offset) = (0, 0));
     let (mut written, mut spent) = (0, Duration::ZERO);
     while written < 600_000 {
-        last = batch(&pattern, &last, 20_000);
+        last = batch(&pattern, &last, 50_000);
         let started_at = Instant::now();
         sink.write(&last).unwrap();
         spent += started_at.elapsed();
