@@ -83,7 +83,8 @@ await() {
   local part=$1 end=$((SECONDS + $2)) why
   until "${part}_ready"; do
     why=
-    if ! pid_of "$part" >/dev/null; then why="ended while it was starting"
+    # Looked at twice: in the moment of its exec a process has no command line.
+    if ! pid_of "$part" >/dev/null && sleep 0.5 && ! pid_of "$part" >/dev/null; then why="ended while it was starting"
     elif [ "$SECONDS" -ge "$end" ]; then why="does not answer after $2 s"; fi
     if [ -n "$why" ]; then tail -n 15 "$TAPELINE_HOME/$part/log" >&2; die "$part: $why; the whole log: $TAPELINE_HOME/$part/log"; fi
     sleep 0.1

@@ -13,6 +13,7 @@ use rdkafka::types::RDKafkaRespErr;
 use smol_str::SmolStr;
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tapeline_runtime::port::{InputPartition, Polled, PortError, Record};
 
 /// Name of this process among those of its component: `TAPELINE_INSTANCE`, else the host's name.
@@ -82,6 +83,10 @@ pub(crate) fn producer_config(bootstrap: &str, client_id: &str) -> ClientConfig 
 pub(crate) struct QuietContext;
 
 impl ClientContext for QuietContext {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "kafka client");
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
     }
@@ -105,12 +110,14 @@ pub(crate) struct GroupContext {
     start_at: Option<StartAt>,
     events: Mutex<VecDeque<Result<Polled, PortError>>>,
     lag: Mutex<Vec<(InputPartition, i64)>>,
+    /// Whether it was said that Kafka is away: one line for each change.
+    away: AtomicBool,
 }
 
 impl GroupContext {
     /// `topics` in the order of the component's inputs.
     pub(crate) fn new(topics: Vec<String>, start_at: Option<StartAt>) -> Self {
-        Self { topics, start_at, events: Mutex::default(), lag: Mutex::default() }
+        Self { topics, start_at, events: Mutex::default(), lag: Mutex::default(), away: AtomicBool::new(false) }
     }
 
     pub(crate) fn next_event(&self) -> Option<Result<Polled, PortError>> {
@@ -154,7 +161,15 @@ impl GroupContext {
 }
 
 impl ClientContext for GroupContext {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "kafka client");
+    }
+
     fn stats(&self, statistics: Statistics) {
+        let up = statistics.brokers.values().any(|broker| broker.state == "UP");
+        if up && self.away.swap(false, Ordering::Relaxed) {
+            tracing::info!("Kafka is back");
+        }
         let mut lag = Vec::new();
         for (topic, of_topic) in &statistics.topics {
             let Some(input) = self.input(topic) else { continue };
@@ -170,6 +185,10 @@ impl ClientContext for GroupContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
+        let all_down = matches!(error, KafkaError::Global(RDKafkaErrorCode::AllBrokersDown));
+        if all_down && !self.away.swap(true, Ordering::Relaxed) {
+            tracing::warn!("Kafka is away: waiting for it");
+        }
     }
 }
 

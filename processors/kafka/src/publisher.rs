@@ -3,6 +3,7 @@
 use crate::client::{producer_config, producer_error};
 use crate::port;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
@@ -18,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Deliveries(Arc<Mutex<Option<KafkaError>>>);
 
 impl ClientContext for Deliveries {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(facility, message, "kafka client");
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
     }
