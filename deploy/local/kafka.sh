@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# Apache Kafka, one broker that is its own controller (KRaft), run from its Maven jars. Sourced by parts.sh.
+# Apache Kafka (KRaft), run from its Maven jars: one broker that is its own controller, or with TAPELINE_BROKERS=3 three of
+# them, each with its folder, node id and ports. Sourced by parts.sh.
 
 KAFKA_VERSION=4.3.1
 KAFKA_LIBS=$TAPELINE_CACHE/kafka-$KAFKA_VERSION
 
 kafka_needs() { echo java; [ -d "$KAFKA_LIBS" ] || echo mvn; }
-kafka_ports() { echo "$KAFKA_PORT" "$KAFKA_CONTROLLER_PORT"; }
+kafka_ports() { local part=${1:-kafka}; echo "$(broker_port "$part")" "$(controller_port "$part")"; }
 kafka_version() { echo "Apache Kafka $KAFKA_VERSION"; }
 
 kafka_install() {
@@ -30,16 +31,25 @@ X
   say "kafka: installed"
 }
 
-# A broker's settings. For several brokers: a folder, a node id and a pair of ports each, all of them in the voters.
+kafka_voters() {
+  local part voters=()
+  for part in "${BROKERS[@]}"; do voters+=("$(node_of "$part")@127.0.0.1:$(controller_port "$part")"); done
+  (IFS=,; echo "${voters[*]}")
+}
+
+# The settings of one broker. Several: three copies of everything, of which two must have a record before it is acknowledged,
+# so that any one broker can go away and nothing acknowledged is lost.
 kafka_settings() {
+  local part=$1 copies=1 in_sync=1
+  if [ ${#BROKERS[@]} = 3 ]; then copies=3 in_sync=2; fi
   cat <<P
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$KAFKA_CONTROLLER_PORT
-listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT
-advertised.listeners=PLAINTEXT://127.0.0.1:$KAFKA_PORT
+node.id=$(node_of "$part")
+controller.quorum.voters=$(kafka_voters)
+listeners=PLAINTEXT://127.0.0.1:$(broker_port "$part"),CONTROLLER://127.0.0.1:$(controller_port "$part")
+advertised.listeners=PLAINTEXT://127.0.0.1:$(broker_port "$part")
 controller.listener.names=CONTROLLER
-log.dirs=$TAPELINE_HOME/kafka/data
+log.dirs=$TAPELINE_HOME/$part/data
 
 # A topic that nobody declared is a mistake.
 auto.create.topics.enable=false
@@ -48,14 +58,17 @@ auto.create.topics.enable=false
 log.retention.ms=-1
 offsets.retention.minutes=525600
 
-# One broker: no copies; few partitions, so that it starts at once.
-offsets.topic.replication.factor=1
+# Copies. min.insync.replicas holds for __consumer_offsets too. Few partitions, so that a broker starts at once.
+default.replication.factor=$copies
+min.insync.replicas=$in_sync
+unclean.leader.election.enable=false
+offsets.topic.replication.factor=$copies
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=$copies
+transaction.state.log.min.isr=$in_sync
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor=$copies
+share.coordinator.state.topic.min.isr=$in_sync
 
 # A broker that was killed may register again only when its old session has ended: 4 s instead of 9.
 broker.session.timeout.ms=4000
@@ -74,13 +87,14 @@ P
 }
 
 kafka_log_settings() {
+  local part=$1
   cat <<P
 rootLogger.level=INFO
 rootLogger.appenderRef.file.ref=file
 appender.file.type=RollingFile
 appender.file.name=file
-appender.file.fileName=$TAPELINE_HOME/kafka/server.log
-appender.file.filePattern=$TAPELINE_HOME/kafka/server.log.%i
+appender.file.fileName=$TAPELINE_HOME/$part/server.log
+appender.file.filePattern=$TAPELINE_HOME/$part/server.log.%i
 appender.file.layout.type=PatternLayout
 appender.file.layout.pattern=%d %p %m (%c)%n
 appender.file.policies.type=Policies
@@ -100,18 +114,39 @@ P
 kafka_tool() { java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$KAFKA_LIBS/*" "$@"; }
 
 kafka_launch() {
-  local dir=$TAPELINE_HOME/kafka
-  kafka_settings >"$dir/server.properties"
-  kafka_log_settings >"$dir/log4j2.properties"
+  local part=${1:-kafka} heap=1g; local dir=$TAPELINE_HOME/$part
+  if [ ${#BROKERS[@]} = 3 ]; then heap=512m; fi
+  kafka_settings "$part" >"$dir/server.properties"
+  kafka_log_settings "$part" >"$dir/log4j2.properties"
   # The tool writes meta.properties last: without it, formatting has not happened or was cut short, and is done (again).
   if [ ! -f "$dir/data/meta.properties" ]; then
-    attempt "kafka: formatting its folder" "$dir/format.log" \
+    attempt "$part: formatting its folder" "$dir/format.log" \
       kafka_tool kafka.tools.StorageTool format -t "$(kafka_cluster_id)" -c "$dir/server.properties"
   fi
-  launch kafka java -Xms1g -Xmx1g -XX:+UseG1GC -XX:+ExitOnOutOfMemoryError "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
+  launch "$part" java "-Xms$heap" "-Xmx$heap" -XX:+UseG1GC -XX:+ExitOnOutOfMemoryError "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
     -cp "$KAFKA_LIBS/*" kafka.Kafka "$dir/server.properties"
 }
 
-kafka_cluster_id() { head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =; }
-kafka_ready() { listening "$KAFKA_PORT"; }
+# From the folder's name, so that brokers that are formatted at the same time agree on it; without `-`, which as its first
+# letter would make it an option.
+kafka_cluster_id() {
+  local bytes; bytes=$(md5sum <<<"$TAPELINE_HOME" | cut -c1-32 | sed 's/../\\x&/g')
+  printf '%b' "$bytes" | base64 | tr '+/' 'AA' | tr -d =
+}
+kafka_ready() { listening "$(broker_port "${1:-kafka}")"; }
 kafka_prepare() { :; }
+
+kafka2_needs() { kafka_needs; }
+kafka2_ports() { kafka_ports kafka2; }
+kafka2_install() { kafka_install; }
+kafka2_launch() { kafka_launch kafka2; }
+kafka2_ready() { kafka_ready kafka2; }
+kafka2_prepare() { :; }
+kafka2_version() { kafka_version; }
+kafka3_needs() { kafka_needs; }
+kafka3_ports() { kafka_ports kafka3; }
+kafka3_install() { kafka_install; }
+kafka3_launch() { kafka_launch kafka3; }
+kafka3_ready() { kafka_ready kafka3; }
+kafka3_prepare() { :; }
+kafka3_version() { kafka_version; }

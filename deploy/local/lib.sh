@@ -2,7 +2,7 @@
 # What the parts share: folders and addresses, messages, processes, downloads. Sourced by parts.sh.
 # Each <part>.sh defines <part>_needs, _ports, _install, _launch, _ready, _prepare and _version.
 
-PARTS=(kafka registry timescale clickhouse)
+PARTS=(kafka registry timescale clickhouse) # with TAPELINE_BROKERS=3 also kafka2 and kafka3
 DATABASE=tapeline
 
 # Progress: one line a step, with the seconds since the command began.
@@ -15,7 +15,7 @@ resolve() {
   local offset=${TAPELINE_PORT_OFFSET:-0} part
   [[ $offset =~ ^[0-9]{1,4}$ ]] || die "TAPELINE_PORT_OFFSET is \`$offset\`: set it to a whole number from 0 to 9999"
   offset=$((10#$offset))
-  KAFKA_PORT=$((19092 + offset)) KAFKA_CONTROLLER_PORT=$((19093 + offset)) REGISTRY_PORT=$((18081 + offset))
+  KAFKA_PORT=$((19092 + offset)) REGISTRY_PORT=$((18081 + offset)) # of the first broker; broker_port has the others
   TIMESCALE_PORT=$((55432 + offset)) CLICKHOUSE_HTTP_PORT=$((18123 + offset)) CLICKHOUSE_TCP_PORT=$((19000 + offset))
   TAPELINE_PORT_OFFSET=$offset
   TAPELINE_HOME=$(realpath -m "${TAPELINE_HOME:-./.tapeline}")
@@ -24,13 +24,27 @@ resolve() {
   [[ $TAPELINE_HOME$TAPELINE_CACHE =~ ^[A-Za-z0-9._/@+-]+$ ]] ||
     die "$TAPELINE_HOME: the parts need a folder whose path has only letters, digits and ._/@+- in it: set TAPELINE_HOME"
 
-  declare -gA VARIABLE=([kafka]=TAPELINE_KAFKA [registry]=TAPELINE_REGISTRY_URL
+  local brokers=127.0.0.1:$KAFKA_PORT
+  case ${TAPELINE_BROKERS:-1} in
+    1) BROKERS=(kafka);;
+    3)
+      BROKERS=(kafka kafka2 kafka3) PARTS=(kafka kafka2 kafka3 registry timescale clickhouse)
+      brokers=$brokers,127.0.0.1:$(broker_port kafka2),127.0.0.1:$(broker_port kafka3);;
+    *) die "TAPELINE_BROKERS is \`$TAPELINE_BROKERS\`: set it to 1 or 3";;
+  esac
+
+  declare -gA VARIABLE=([kafka]=TAPELINE_KAFKA [kafka2]=TAPELINE_KAFKA [kafka3]=TAPELINE_KAFKA [registry]=TAPELINE_REGISTRY_URL
     [timescale]=TAPELINE_TIMESCALE_URL [clickhouse]=TAPELINE_CLICKHOUSE_URL)
-  declare -gA OURS=([kafka]=127.0.0.1:$KAFKA_PORT [registry]=http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7
+  declare -gA OURS=([kafka]=$brokers [kafka2]=$brokers [kafka3]=$brokers [registry]=http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7
     [timescale]=postgres://postgres@127.0.0.1:$TIMESCALE_PORT/$DATABASE [clickhouse]=http://127.0.0.1:$CLICKHOUSE_HTTP_PORT)
   declare -gA ADDRESS=()
   for part in "${PARTS[@]}"; do ADDRESS[$part]=${!VARIABLE[$part]:-${OURS[$part]}}; done
 }
+
+# Brokers: parts `kafka`, `kafka2`, `kafka3` with node ids 1 to 3, and two ports each.
+node_of() { local node=${1#kafka}; echo "${node:-1}"; }
+broker_port() { echo $((KAFKA_PORT + 2 * ($(node_of "$1") - 1))); }
+controller_port() { echo $(($(broker_port "$1") + 1)); }
 
 # The user's own server? Our own address in the variable (as `env` prints it) does not make it one.
 external() { [ "${ADDRESS[$1]}" != "${OURS[$1]}" ]; }
@@ -111,7 +125,7 @@ stop() {
 
 # install PART: at most one at a time over all homes that share the cache.
 install() {
-  exec 8>"$TAPELINE_CACHE/$1.lock"
+  exec 8>"$TAPELINE_CACHE/${1%[23]}.lock" # brokers share their download
   flock 8
   "$1_install"
 }

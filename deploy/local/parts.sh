@@ -17,6 +17,7 @@ usage: parts.sh COMMAND
   clickhouse [SQL]         a statement for ClickHouse; from standard input if none is given
 parts: kafka registry timescale clickhouse (all of them if none is named)
 folder: TAPELINE_HOME, default ./.tapeline; ports: moved by TAPELINE_PORT_OFFSET
+TAPELINE_BROKERS=3: three brokers, the parts kafka, kafka2 and kafka3
 U
 }
 
@@ -124,7 +125,9 @@ stop_line() { local part; for part in $1; do if chosen "$part"; then stop "$part
 up() {
   local part down=()
   choose "$@"
-  if chosen registry && ! chosen kafka && ! external kafka; then CHOSEN+=(kafka); fi
+  if chosen registry && ! external kafka; then
+    for part in "${BROKERS[@]}"; do chosen "$part" || CHOSEN+=("$part"); done
+  fi
   lock
   for part in "${CHOSEN[@]}"; do
     if is_up "$part"; then "${part}_prepare"; else down+=("$part"); fi
@@ -136,17 +139,18 @@ up() {
     check_needs
     check_ports
     each install "${CHOSEN[@]}"
-    each start_line "kafka registry" timescale clickhouse
+    # Brokers beside each other: none of three answers before it has seen another one.
+    each start_line "kafka registry" "${BROKERS[@]:1}" timescale clickhouse
   fi
   addresses
 }
 
-addresses() { local part; for part in "${PARTS[@]}"; do printf '  %-10s  %s\n' "$part" "$(shown "$part")"; done; }
+addresses() { local part; for part in kafka registry timescale clickhouse; do printf '  %-10s  %s\n' "$part" "$(shown "$part")"; done; }
 
 down() {
   choose "$@"
   lock
-  each stop_line "registry kafka" timescale clickhouse
+  each stop_line "registry kafka" "${BROKERS[@]:1}" timescale clickhouse
   say "down"
 }
 

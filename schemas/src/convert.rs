@@ -102,6 +102,16 @@ impl TryFrom<wire::Command> for Command {
     }
 }
 
+impl wire::Command {
+    /// Whether the domain can take it; if not, it belongs to the dead letters.
+    ///
+    /// # Errors
+    /// [`Unfit`], if a symbol is newer than this version.
+    pub fn check_fit(&self) -> Result<(), Unfit> {
+        Command::try_from(self.clone()).map(|_| ())
+    }
+}
+
 /// A validated command with nothing in it but what all kinds have.
 fn bare(accepted: &Accepted, kind: wire::CommandKind) -> wire::ValidatedCommand {
     wire::ValidatedCommand {

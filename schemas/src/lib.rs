@@ -5,6 +5,7 @@
 
 pub mod codec;
 mod convert;
+pub mod inspect;
 pub mod topic;
 pub mod wire;
 

@@ -14,7 +14,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use support::{Check, each_wire_type, examples};
 use tapeline_schemas::codec::{DecodeError, Decoder, Encoder, SchemaSource, Wire};
-use tapeline_schemas::wire::{Command, CommandKind, Execution, ExecutionKind, OrderType, Side};
+use tapeline_schemas::wire::{Command, CommandKind, Execution, ExecutionKind, OrderType, Side, ValidatedCommand};
 
 const OWN_ID: u32 = 7;
 const OTHER_ID: u32 = 8;
@@ -185,6 +185,18 @@ fn a_body_that_is_cut_or_too_long_is_malformed() {
         }
     }
     each_wire_type(&mut CutAndExtended);
+}
+
+#[test]
+fn a_record_of_another_topic_is_not_read_as_one_of_this_topic() {
+    let (name, json) = examples("orders.validated").remove(0);
+    let value: ValidatedCommand = serde_json::from_value(json).unwrap();
+    let mut bytes = encoded(&value);
+    bytes[1..5].copy_from_slice(&OTHER_ID.to_be_bytes());
+    let other = schema_of::<ValidatedCommand>();
+    let error = decoder::<Command>(&[(OTHER_ID, &other)]).decode(Some(&bytes)).unwrap_err();
+    let why = "it is a schema of `ValidatedCommand`, not of `Command`".to_owned();
+    assert_eq!(error, DecodeError::Malformed { id: OTHER_ID, why }, "{name}");
 }
 
 #[test]

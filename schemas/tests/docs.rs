@@ -9,8 +9,20 @@ use serde_json::Value as Json;
 use support::schemas;
 
 /// Whole numbers without a unit: identities, positions and counts.
-const PLAIN_NUMBERS: [&str; 8] =
-    ["sequence", "partition", "count", "next_offset", "outputs", "output_hash", "max_open_orders", "trade_id"];
+const PLAIN_NUMBERS: [&str; 12] = [
+    "sequence",
+    "partition",
+    "count",
+    "outputs",
+    "output_hash",
+    "max_open_orders",
+    "trade_id",
+    "snapshot",
+    "block",
+    "checksum",
+    "format",
+    "image_bytes",
+];
 
 #[test]
 fn every_field_has_a_doc() {
@@ -70,7 +82,7 @@ fn unit_fault(field: &Json) -> Option<String> {
         return None;
     }
     let name = field["name"].as_str().unwrap_or_default();
-    if PLAIN_NUMBERS.contains(&name) || name.ends_with("_id") {
+    if PLAIN_NUMBERS.contains(&name) || name.ends_with("_id") || name.ends_with("_offset") {
         return None;
     }
     let by_ending = [("_ms", "milliseconds"), ("_us", "microseconds"), ("_ppm", "parts per million")];

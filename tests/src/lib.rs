@@ -1,6 +1,5 @@
 //! Shared helpers of the tests: a log in memory for the lane, and real parts for the end-to-end tests.
 
-pub mod component;
 pub mod memory_log;
 pub mod parts;
 pub mod pipeline;

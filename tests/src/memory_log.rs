@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tapeline_runtime::lane::LaneSpec;
-use tapeline_runtime::port::{InputPartition, OutRecord, Polled, Port, PortError, Reader, Record};
+use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader, Record};
 use tapeline_schemas::codec::{SchemaIds, SchemaSource};
 use tapeline_schemas::topic::partition_of;
 
@@ -40,6 +40,8 @@ struct Inner {
     now_ms: i64,
     topics: BTreeMap<String, Vec<Vec<Record>>>,
     offsets: HashMap<(String, String, i32), i64>,
+    /// Where partitions begin whose first records are gone.
+    starts: HashMap<(String, i32), i64>,
 }
 
 /// The log; clones share it.
@@ -74,6 +76,24 @@ impl MemoryLog {
     /// All records of a topic, partition by partition.
     pub fn records(&self, topic: &str) -> Vec<Record> {
         self.0.borrow().topics.get(topic).map(|partitions| partitions.concat()).unwrap_or_default()
+    }
+
+    /// Deletes the records of a partition below `offset`, as retention does.
+    pub fn forget(&self, topic: &str, partition: i32, offset: i64) {
+        self.0.borrow_mut().starts.insert((topic.to_owned(), partition), offset);
+    }
+
+    /// Changes records that are in the log already.
+    pub fn damage(&self, topic: &str, partition: i32, damage: impl FnMut(&mut Record)) {
+        if let Some(partitions) = self.0.borrow_mut().topics.get_mut(topic) {
+            partitions[partition as usize].iter_mut().for_each(damage);
+        }
+    }
+
+    fn bounds(&self, topic: &str, partition: i32) -> Bounds {
+        let inner = self.0.borrow();
+        let start = inner.starts.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
+        Bounds { start, end: inner.topics.get(topic).map_or(0, |all| all[partition as usize].len() as i64) }
     }
 
     fn record(&self, topic: &str, partition: i32, offset: i64) -> Option<Record> {
@@ -154,13 +174,22 @@ impl Port for MemoryPort {
     }
 
     fn reader(&self, topic: &str, partition: i32, from: i64) -> Result<Box<dyn Reader>, PortError> {
-        let end = self.log.0.borrow().topics.get(topic).map_or(0, |all| all[partition as usize].len() as i64);
-        Ok(Box::new(MemoryReader { log: self.log.clone(), topic: topic.to_owned(), partition, at: from, end }))
+        let Bounds { start, end } = self.log.bounds(topic, partition);
+        let at = from.max(start);
+        Ok(Box::new(MemoryReader { log: self.log.clone(), topic: topic.to_owned(), partition, at, end }))
     }
 
     fn committed(&self, topic: &str, partition: i32) -> Result<Option<i64>, PortError> {
         let key = (self.group.clone(), topic.to_owned(), partition);
         Ok(self.log.0.borrow().offsets.get(&key).copied())
+    }
+
+    fn bounds(&self, topic: &str, partition: i32) -> Result<Bounds, PortError> {
+        Ok(self.log.bounds(topic, partition))
+    }
+
+    fn wait_stable(&mut self, _topic: &str, _partition: i32) -> Result<(), PortError> {
+        Ok(())
     }
 
     fn partitions(&self, topic: &str) -> Result<i32, PortError> {

@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tapeline_cli::audit::{Audit, audit};
-use tapeline_cli::drain;
+use tapeline_cli::verify::{Audit, audit};
+use tapeline_cli::{component, drain};
 use tapeline_kafka::app::App;
+
+pub use tapeline_cli::wait::wait_until;
 
 /// The folder of the test stack; whoever sets it agrees that its data is deleted.
 pub const HOME_VARIABLE: &str = "TAPELINE_TEST_HOME";
@@ -25,8 +27,6 @@ const FOREIGN_ADDRESSES: [&str; 4] =
     ["TAPELINE_KAFKA", "TAPELINE_REGISTRY_URL", "TAPELINE_TIMESCALE_URL", "TAPELINE_CLICKHOUSE_URL"];
 /// How many lines of each log a failing test shows.
 const TAIL_LINES: usize = 40;
-/// Pause between two looks at a condition.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Held by the test whose turn it is.
 static TURN: Mutex<()> = Mutex::new(());
@@ -72,19 +72,6 @@ pub fn market_data(test: &str, name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Looks again and again until `condition` holds.
-///
-/// # Errors
-/// If it does not within `patience`, or if looking fails.
-pub fn wait_until(what: &str, patience: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + patience;
-    while !condition()? {
-        ensure!(Instant::now() < deadline, "{what}: not so after {patience:?}");
-        std::thread::sleep(LOOK_EVERY);
-    }
-    Ok(())
-}
-
 /// The folder of the repository.
 pub fn repository() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -92,7 +79,10 @@ pub fn repository() -> PathBuf {
 }
 
 /// The folder of the binaries, which is that of the running test.
-pub(crate) fn executables() -> Result<PathBuf> {
+///
+/// # Errors
+/// If the test does not run from a target folder.
+pub fn executables() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.parent().and_then(Path::parent).context("the test is not in a target folder")?;
     Ok(folder.to_path_buf())
@@ -137,6 +127,41 @@ impl Stack {
         self.logs.join(name)
     }
 
+    /// Every batch of `topics` that the broker holds, aborted ones and markers included: topic, partition and the line
+    /// that Kafka's `DumpLogSegments` prints for it.
+    ///
+    /// # Errors
+    /// If the tool fails.
+    pub fn batches(&self, topics: &[String]) -> Result<Vec<(String, i32, String)>> {
+        let mut files = Vec::new();
+        for topic in topics {
+            for partition in 0..self.app.topology.topic(topic).with_context(|| format!("no topic {topic}"))?.partitions
+            {
+                for entry in fs::read_dir(self.home.join(format!("kafka/data/{topic}-{partition}")))? {
+                    let path = entry?.path();
+                    if path.extension().is_some_and(|extension| extension == "log") {
+                        files.push(path.display().to_string());
+                    }
+                }
+            }
+        }
+        let tool = "org.apache.kafka.tools.DumpLogSegments";
+        let printed = self.parts(&["kafka-tool", tool, "--files", &files.join(",")])?;
+        let (mut batches, mut at) = (Vec::new(), None);
+        for line in printed.lines() {
+            if let Some(file) = line.strip_prefix("Dumping ") {
+                let folder = Path::new(file).parent().and_then(Path::file_name).context("a partition's folder")?;
+                let folder = folder.to_string_lossy().into_owned();
+                let (topic, partition) = folder.rsplit_once('-').context("TOPIC-PARTITION")?;
+                at = Some((topic.to_owned(), partition.parse::<i32>()?));
+            } else if line.starts_with("baseOffset:") {
+                let (topic, partition) = at.clone().context("a batch of no file")?;
+                batches.push((topic, partition, line.to_owned()));
+            }
+        }
+        Ok(batches)
+    }
+
     /// A command with the stack's environment.
     pub fn command(&self, program: impl Into<OsString>) -> Command {
         let mut command = Command::new(program.into());
@@ -162,6 +187,21 @@ impl Stack {
         let mut command = self.command(executable("tapeline")?);
         command.args(arguments);
         Ok(command)
+    }
+
+    /// A component with the stack's environment, not yet started.
+    ///
+    /// # Errors
+    /// If it is not built.
+    pub(crate) fn component_command(&self, name: &str) -> Result<Command> {
+        let mut command = component::command(&executables()?, name)?;
+        command.env("TAPELINE_HOME", &self.home).stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// The folder of the stack's parts.
+    pub fn home(&self) -> &Path {
+        &self.home
     }
 
     /// A component's binary, not yet started.
@@ -210,7 +250,7 @@ impl Stack {
     /// # Errors
     /// If an invariant is broken.
     pub fn audit(&self) -> Result<Audit> {
-        let audit = audit(&self.app, true)?;
+        let audit = audit(&self.app)?;
         for finding in &audit.findings {
             println!("{}: {} violations in {}", finding.invariant, finding.count, finding.checked);
             finding.violations.iter().for_each(|violation| println!("  - {violation}"));

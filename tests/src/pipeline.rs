@@ -1,10 +1,10 @@
 //! All components as separate processes, with restarts by order of a test and a watch for ends that no test ordered.
 
-use crate::component::Component;
 use crate::parts::Stack;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use tapeline_cli::component::Component;
 use tapeline_kafka::app::EXIT_FENCED;
 
 /// Processors, in the order of the flow.
@@ -18,6 +18,24 @@ pub const DRAINING: [&str; 5] = ["validator", "executor", "settler", "timescale"
 const READY_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a component may take to end when it is asked to.
 pub const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Starts the component `name` and waits until it answers over HTTP.
+fn start(stack: &Stack, name: &str) -> Result<Component> {
+    let (command, instance) = (stack.component_command(name)?, format!("e2e-{name}"));
+    let mut component = Component::spawn(command, name, &instance, stack.log(name))?;
+    component.wait_http()?;
+    Ok(component)
+}
+
+/// The same under the name `instance`, with a log of its own: for several processes of one component.
+///
+/// # Errors
+/// If it does not answer; the error has its log.
+pub fn start_as(stack: &Stack, name: &str, instance: &str) -> Result<Component> {
+    let mut component = Component::spawn(stack.component_command(name)?, name, instance, stack.log(instance))?;
+    component.wait_http()?;
+    Ok(component)
+}
 
 /// Running components by name.
 pub struct Pipeline<'a> {
@@ -35,7 +53,7 @@ impl<'a> Pipeline<'a> {
     pub fn start(stack: &'a Stack, names: &[&str]) -> Result<Self> {
         let mut pipeline = Self { stack, components: BTreeMap::new(), revived: 0 };
         for name in names {
-            pipeline.components.insert((*name).to_owned(), Component::start(stack, name)?);
+            pipeline.components.insert((*name).to_owned(), start(stack, name)?);
         }
         pipeline.wait_ready()?;
         Ok(pipeline)
@@ -70,8 +88,24 @@ impl<'a> Pipeline<'a> {
     /// # Errors
     /// If it had ended before, or does not start.
     pub fn kill9_and_restart(&mut self, name: &str) -> Result<()> {
-        self.components.remove(name).with_context(|| format!("{name} does not run"))?.kill9()?;
-        self.components.insert(name.to_owned(), Component::start(self.stack, name)?);
+        self.kill9(name)?;
+        self.start_again(name)
+    }
+
+    /// Kills a component by SIGKILL and leaves it dead.
+    ///
+    /// # Errors
+    /// If it had ended before.
+    pub fn kill9(&mut self, name: &str) -> Result<()> {
+        self.components.remove(name).with_context(|| format!("{name} does not run"))?.kill9()
+    }
+
+    /// Starts a component again under the name that it had; does not wait until it is ready.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_again(&mut self, name: &str) -> Result<()> {
+        self.components.insert(name.to_owned(), start(self.stack, name)?);
         Ok(())
     }
 
@@ -107,7 +141,7 @@ impl<'a> Pipeline<'a> {
                 Some(status) if status.code() == Some(EXIT_FENCED.into()) => {
                     let name = component.name.clone();
                     println!("{name} ended as fenced and is started again");
-                    *component = Component::start(self.stack, &name)?;
+                    *component = start(self.stack, &name)?;
                     self.revived += 1;
                 }
                 Some(status) => bail!("{} ended by itself with {status}", component.name),

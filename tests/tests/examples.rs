@@ -54,7 +54,7 @@ fn spec(topology: &Topology, name: &str) -> LaneSpec {
     let input =
         |topic: &String| InputSpec { topic: topic.clone(), broadcast: false, reference: false, dead_letters: None };
     let inputs = topics.map(input).collect();
-    LaneSpec { component: name.into(), inputs, journal: None, max_batch_records: 1 }
+    LaneSpec { component: name.into(), inputs, journal: None, snapshots: None, max_batch_records: 1 }
 }
 
 /// Each example in a state of its own. Returns how many were read.

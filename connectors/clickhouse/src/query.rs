@@ -12,3 +12,12 @@ pub fn query(url: &str, sql: &str) -> Result<Vec<Vec<String>>, SinkError> {
     let text = server.wait(|client| async move { crate::server::fetch_text(&client, sql).await })?;
     Ok(text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
 }
+
+/// Runs a statement that gives no rows in the view's database.
+///
+/// # Errors
+/// If the database is away or refuses the statement.
+pub fn execute(url: &str, sql: &str) -> Result<(), SinkError> {
+    let server = Server::new(url)?;
+    server.wait(|client| async move { crate::server::execute(&client, sql, "statement").await })
+}

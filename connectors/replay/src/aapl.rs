@@ -134,6 +134,14 @@ impl OrderFile {
         Self::parse(Table::open(path, Format::Orders)?, options)
     }
 
+    /// Reads the text of such a file from anywhere; `name` is for the errors.
+    ///
+    /// # Errors
+    /// As [`OrderFile::read`].
+    pub fn from_reader(name: &Path, text: impl BufRead, options: &Options) -> Result<Self, ReadError> {
+        Self::parse(Table::new(name, text, Format::Orders)?, options)
+    }
+
     fn parse<R: BufRead>(mut table: Table<R>, options: &Options) -> Result<Self, ReadError> {
         let mut reading = Reading::default();
         while let Some(row) = table.next_row()? {
@@ -406,7 +414,18 @@ pub struct Fill {
 /// # Errors
 /// If the file can't be read, is of another format or has a bad line.
 pub fn fills(path: &Path) -> Result<Vec<Fill>, ReadError> {
-    let mut table = Table::open(path, Format::Fills)?;
+    read_fills(Table::open(path, Format::Fills)?)
+}
+
+/// Reads the text of such a file from anywhere; `name` is for the errors.
+///
+/// # Errors
+/// As [`fills`].
+pub fn fills_from_reader(name: &Path, text: impl BufRead) -> Result<Vec<Fill>, ReadError> {
+    read_fills(Table::new(name, text, Format::Fills)?)
+}
+
+fn read_fills<R: BufRead>(mut table: Table<R>) -> Result<Vec<Fill>, ReadError> {
     let mut fills = Vec::new();
     while let Some(row) = table.next_row()? {
         fills.push(Fill {

@@ -38,6 +38,14 @@ impl Trades {
 }
 
 impl<R: BufRead> Trades<R> {
+    /// Reads the text of such a file from anywhere; `name` is for the errors.
+    ///
+    /// # Errors
+    /// As [`Trades::open`].
+    pub fn from_reader(name: &Path, text: R, venue: &str, instrument: &str) -> Result<Self, ReadError> {
+        Ok(Self::of(Table::new(name, text, Format::MarketTrades)?, venue, instrument))
+    }
+
     fn of(table: Table<R>, venue: &str, instrument: &str) -> Self {
         Self { table, venue: venue.into(), instrument: instrument.into(), last_trade_id: -1, failed: false }
     }
@@ -111,6 +119,14 @@ pub fn candles(path: &Path) -> Result<Vec<Candle>, ReadError> {
     read_candles(Table::open(path, Format::Candles)?)
 }
 
+/// Reads the text of such a file from anywhere; `name` is for the errors.
+///
+/// # Errors
+/// As [`candles`].
+pub fn candles_from_reader(name: &Path, text: impl BufRead) -> Result<Vec<Candle>, ReadError> {
+    read_candles(Table::new(name, text, Format::Candles)?)
+}
+
 fn read_candles<R: BufRead>(mut table: Table<R>) -> Result<Vec<Candle>, ReadError> {
     let mut candles = Vec::new();
     while let Some(row) = table.next_row()? {
@@ -132,8 +148,7 @@ mod tests {
 
     fn trades(rows: &str) -> Result<Vec<wire::MarketTick>, ReadError> {
         let text = format!("{}\n{rows}", Format::MarketTrades.header());
-        let table = Table::new(Path::new("t.csv"), text.as_bytes(), Format::MarketTrades)?;
-        Trades::of(table, "binance", "XRP-ETH").collect()
+        Trades::from_reader(Path::new("t.csv"), text.as_bytes(), "binance", "XRP-ETH")?.collect()
     }
 
     #[test]
@@ -168,7 +183,6 @@ mod tests {
     #[test]
     fn candles_are_read_and_other_files_refused() {
         let text = format!("{}\n1570752000000,1,2,0.5,1.5,1482.00000000\n", Format::Candles.header());
-        let table = Table::new(Path::new("c.csv"), text.as_bytes(), Format::Candles).unwrap();
         let one = 100_000_000;
         let expected = Candle {
             at_ms: 1_570_752_000_000,
@@ -178,7 +192,7 @@ mod tests {
             close: one * 3 / 2,
             volume: 1_482 * one,
         };
-        assert_eq!(read_candles(table).unwrap(), [expected]);
+        assert_eq!(candles_from_reader(Path::new("c.csv"), text.as_bytes()).unwrap(), [expected]);
         let error = Table::new(Path::new("c.csv"), text.as_bytes(), Format::Orders).err().unwrap().to_string();
         assert!(error.contains("`time_ms,open,") && error.contains("expected `seq,ts_ns,"), "{error}");
     }

@@ -19,7 +19,7 @@ mod sink;
 
 pub use component::{NAME, spawn};
 pub use migrate::{Migration, apply, plan};
-pub use query::query;
+pub use query::{Session, query};
 pub use sink::TimescaleSink;
 
 use tapeline_schemas::topic;

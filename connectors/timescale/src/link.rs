@@ -60,7 +60,16 @@ pub(crate) struct Link {
 impl Link {
     /// Connects; each new connection runs the SQL of `prepare` first.
     pub(crate) fn connect(url: &str, prepare: &'static str) -> Result<Self, SinkError> {
-        let mut link = Self { runtime: runtime()?, options: options(url)?, prepare, connection: None };
+        Self::opened(options(url)?, prepare)
+    }
+
+    /// Connects for an audit, whose statements may take long: that is worth no line in the log.
+    pub(crate) fn connect_quietly(url: &str) -> Result<Self, SinkError> {
+        Self::opened(options(url)?.disable_statement_logging(), "")
+    }
+
+    fn opened(options: PgConnectOptions, prepare: &'static str) -> Result<Self, SinkError> {
+        let mut link = Self { runtime: runtime()?, options, prepare, connection: None };
         link.call(async |_| Ok(()))?;
         Ok(link)
     }

@@ -10,6 +10,12 @@ use tapeline_runtime::sink::SinkError;
 use tapeline_runtime::topology::Topology;
 use tapeline_schemas::codec::schema_of_stem;
 
+/// Copies of each partition, if there are so many brokers.
+const MOST_COPIES: usize = 3;
+/// How many of [`MOST_COPIES`] must have a record before it is acknowledged: any one broker may be lost, and any one may be
+/// away without stopping the writers.
+const IN_SYNC_OF_MOST_COPIES: &str = "2";
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -19,6 +25,8 @@ pub enum Step {
         name: String,
         /// Partitions.
         partitions: i32,
+        /// Copies of each, on as many brokers.
+        copies: i32,
         /// Settings.
         config: Vec<(String, String)>,
     },
@@ -55,7 +63,12 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateTopic { name, partitions, .. } => write!(f, "+ topic {name} ({partitions} partitions)"),
+            Self::CreateTopic { name, partitions, copies: 1, .. } => {
+                write!(f, "+ topic {name} ({partitions} partitions)")
+            }
+            Self::CreateTopic { name, partitions, copies, .. } => {
+                write!(f, "+ topic {name} ({partitions} partitions, {copies} copies)")
+            }
             Self::ConfigureTopic { name, differences, .. } => {
                 write!(f, "~ topic {name}:")?;
                 differences.iter().try_for_each(|(key, found, wanted)| write!(f, " {key} {found} -> {wanted}"))
@@ -90,10 +103,14 @@ fn database(name: &'static str) -> impl Fn(SinkError) -> anyhow::Error {
 
 fn plan_topics(topology: &Topology, admin: &Admin, steps: &mut Vec<Step>) -> Result<()> {
     let found = admin.topics()?;
-    for topic in topology.topics_with_dlq() {
+    let copies = admin.brokers()?.min(MOST_COPIES) as i32;
+    for mut topic in topology.topics_with_dlq() {
+        if copies == MOST_COPIES as i32 {
+            topic.configs.push(("min.insync.replicas".into(), IN_SYNC_OF_MOST_COPIES.into()));
+        }
         let Some(on_broker) = found.get(&topic.name) else {
             let (name, partitions, config) = (topic.name, topic.partitions, topic.configs);
-            steps.push(Step::CreateTopic { name, partitions, config });
+            steps.push(Step::CreateTopic { name, partitions, copies, config });
             continue;
         };
         if on_broker.partitions != topic.partitions {
@@ -153,7 +170,9 @@ pub fn carry_out(
     let (mut timescale, mut clickhouse) = (false, false);
     for step in steps {
         match step {
-            Step::CreateTopic { name, partitions, config } => admin.create_topic(name, *partitions, config)?,
+            Step::CreateTopic { name, partitions, copies, config } => {
+                admin.create_topic(name, *partitions, *copies, config)?;
+            }
             Step::ConfigureTopic { name, config, .. } => admin.configure_topic(name, config)?,
             Step::RegisterSchema { topic, stem } => {
                 registry.register(topic, schema(topology, topic, stem)?)?;

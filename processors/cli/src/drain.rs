@@ -118,9 +118,9 @@ fn look(
                     0 => true,
                     // A committed transaction ends with its marker.
                     1 if markers => true,
-                    // Aborted ones leave more of them: only a record says that something is left.
-                    _ if markers => !has_record(addresses, topic, partition as i32, taken)?,
-                    _ => false,
+                    // Aborted ones leave more of them, and a redrive leaves one in a topic that comes from outside: only a
+                    // record says that something is left.
+                    _ => !has_record(addresses, topic, partition as i32, taken)?,
                 };
                 if !at_rest {
                     let lagging = format!("{component} is at {taken} of {} in {topic}-{partition}", marks.end);

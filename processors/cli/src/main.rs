@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tapeline_cli::chaos::{self, ChaosOptions};
 use tapeline_cli::demo::{self, DemoOptions};
-use tapeline_cli::{apply, parts, publish, run};
+use tapeline_cli::{apply, dlq, parts, publish, run, status, tx, verify};
 use tapeline_kafka::app::{self, App, Running, load_topology};
 use tapeline_replay::generate::{Config, Generator};
 use tapeline_replay::pace::{Pace, Schedule};
@@ -34,8 +35,8 @@ enum Verb {
     Up,
     /// Stop them; data stays.
     Down,
-    /// What runs, and where.
-    Status,
+    /// What runs, and where; consumer groups with their members and lag; open transactions.
+    Status(status::Options),
     /// Delete their data.
     Reset {
         /// Do it without asking again.
@@ -69,10 +70,20 @@ enum Verb {
         /// The file.
         file: PathBuf,
     },
+    /// Dead letters: list them, show them, put them back into their topic after a fix.
+    #[command(subcommand)]
+    Dlq(dlq::Verb),
     /// Publish a file as an upstream exchange or an outside venue would; its format is told by its header line.
     Replay(Replay),
+    /// Kill processes and servers under load, and show that nothing came of it. Wipes a stack of its own.
+    Chaos(ChaosOptions),
     /// Publish generated orders as an upstream exchange would.
     Generate(Generate),
+    /// Open transactions: list them, abort one that blocks readers.
+    #[command(subcommand)]
+    Tx(tx::Tx),
+    /// Prove that both views equal the log and that the log keeps its invariants; works while the pipeline runs.
+    Verify(verify::VerifyOptions),
 }
 
 #[derive(Args)]
@@ -127,17 +138,21 @@ fn main() -> ExitCode {
 fn perform(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Demo(options) => return demo::demo(&options),
+        Verb::Chaos(options) => return chaos::chaos(&options),
         Verb::Up => parts::run(parts::Action::Up)?,
         Verb::Down => parts::run(parts::Action::Down)?,
-        Verb::Status => parts::run(parts::Action::Status)?,
+        Verb::Status(options) => status::show(&options)?,
         Verb::Reset { yes } => parts::run(parts::Action::Reset { yes })?,
         Verb::Check => check()?,
         Verb::Apply { yes } => apply(yes)?,
         Verb::Graph { svg } => graph(svg)?,
         Verb::Run { components, lanes } => return run_components(&components, lanes),
         Verb::Reference { file } => reference(&file)?,
+        Verb::Dlq(verb) => dlq::perform(&verb)?,
         Verb::Replay(options) => replay(&options)?,
         Verb::Generate(options) => generate(&options)?,
+        Verb::Tx(verb) => tx::perform(&verb)?,
+        Verb::Verify(options) => return Ok(verify::verify(&options)),
     }
     Ok(ExitCode::SUCCESS)
 }

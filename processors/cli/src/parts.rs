@@ -1,18 +1,20 @@
-//! `tapeline up`, `down`, `status`, `reset`: Kafka, registry, TimescaleDB and ClickHouse in a folder of their own.
+//! `tapeline up`, `down`, `reset` and the parts of `status`: Kafka, registry, TimescaleDB and ClickHouse in a folder of their own.
 //!
 //! The work is done by the shell scripts in `deploy/local`. They are part of the binary, so that it works from any
 //! folder: they are written to `$TAPELINE_HOME/scripts` and run there. Addresses, ports and the folder come from the
 //! environment, which the scripts read themselves.
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-/// The folder of the parts.
-const HOME_VARIABLE: &str = "TAPELINE_HOME";
+/// The variable that names the folder of the parts.
+pub const HOME_VARIABLE: &str = "TAPELINE_HOME";
 const DEFAULT_HOME: &str = ".tapeline";
+const NO_BASH: &str = "bash could not be started, which the parts' scripts need";
 
 macro_rules! scripts {
     ($($name:literal),+ $(,)?) => { [$(($name, include_str!(concat!("../../../deploy/local/", $name)))),+] };
@@ -39,8 +41,6 @@ pub enum Action {
     Up,
     /// Stop all.
     Down,
-    /// Print what runs, and where.
-    Status,
     /// Stop all and delete the data.
     Reset {
         /// Without it nothing is deleted.
@@ -53,33 +53,97 @@ impl Action {
         match self {
             Self::Up => &["up"],
             Self::Down => &["down"],
-            Self::Status => &["status"],
             Self::Reset { yes: false } => &["reset"],
             Self::Reset { yes: true } => &["reset", "--yes"],
         }
     }
 }
 
+/// The parts' script with `arguments`, not yet started: for single parts, and where the output must go elsewhere.
+///
+/// # Errors
+/// If the scripts can't be written.
+pub fn command(home: &Path, arguments: &[&str]) -> Result<Command> {
+    let scripts = home.join("scripts");
+    write_scripts(&scripts)?;
+    let mut command = Command::new("bash");
+    command.arg(scripts.join("parts.sh")).args(arguments).env(HOME_VARIABLE, home);
+    Ok(command)
+}
+
 /// Does it; what happens is printed as it happens.
 ///
 /// # Errors
-/// If the scripts can't be written or run, and if they fail: they have said why by then. For [`Action::Status`] also
-/// if a part is down.
+/// If the scripts can't be written or run, and if they fail: they have said why by then.
 pub fn run(action: Action) -> Result<()> {
-    let home = home(std::env::var_os(HOME_VARIABLE))?;
-    let scripts = home.join("scripts");
-    write_scripts(&scripts)?;
-    let status = Command::new("bash")
-        .arg(scripts.join("parts.sh"))
-        .args(action.arguments())
-        .env(HOME_VARIABLE, &home)
-        .status()
-        .context("bash could not be started, which the parts' scripts need")?;
-    match action {
-        _ if status.success() => Ok(()),
-        Action::Status => bail!("not all parts are up"),
-        _ => bail!("`{}` failed ({status}); the lines above say why", action.arguments().join(" ")),
+    let status = script(action.arguments())?.status().context(NO_BASH)?;
+    if !status.success() {
+        bail!("`{}` failed ({status}); the lines above say why", action.arguments().join(" "));
     }
+    Ok(())
+}
+
+/// A part as `parts.sh status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartState {
+    /// Its name.
+    pub part: String,
+    /// `up`, `down`, `no answer`; `external` or `unreachable` for a server of the user's.
+    pub state: String,
+    /// Process id, `-` if none is known.
+    pub pid: String,
+    /// Where it is, without passwords.
+    pub address: String,
+    /// Name and version, while it is up.
+    pub version: Option<String>,
+}
+
+impl PartState {
+    /// Whether it can be used.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state.as_str(), "up" | "external")
+    }
+
+    /// From a line of `parts.sh status`, whose columns two spaces or more keep apart.
+    fn parse(line: &str) -> Result<Self> {
+        let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        let [part, state, pid, address, version @ ..] = cells.as_slice() else { bail!("a line of parts.sh: `{line}`") };
+        let pid = pid.trim_start_matches("pid").trim();
+        Ok(Self {
+            part: (*part).to_owned(),
+            state: (*state).to_owned(),
+            pid: pid.to_owned(),
+            address: (*address).to_owned(),
+            version: version.first().map(ToString::to_string),
+        })
+    }
+}
+
+/// What runs, and where.
+///
+/// # Errors
+/// If the scripts can't be written or run.
+pub fn states() -> Result<Vec<PartState>> {
+    let output = script(&["status"])?.stderr(Stdio::inherit()).output().context(NO_BASH)?;
+    let states: Vec<PartState> =
+        String::from_utf8_lossy(&output.stdout).lines().map(PartState::parse).collect::<Result<_>>()?;
+    if states.is_empty() {
+        bail!("`parts.sh status` failed ({}); the lines above say why", output.status);
+    }
+    Ok(states)
+}
+
+/// The parts' script with `arguments`, not yet started.
+fn script(arguments: &[&str]) -> Result<Command> {
+    command(&home_from_env()?, arguments)
+}
+
+/// The folder of the parts that the environment names, absolute.
+///
+/// # Errors
+/// If the present folder can't be found out.
+pub fn home_from_env() -> Result<PathBuf> {
+    home(std::env::var_os(HOME_VARIABLE))
 }
 
 /// The folder of the parts, absolute.

@@ -41,6 +41,16 @@ impl<T: Wire> TopicPublisher<T> {
         self.publisher.send(&record).with_context(|| format!("publishing to {}", self.topic))
     }
 
+    /// How many of them the broker has not acknowledged yet.
+    pub fn in_flight(&self) -> u64 {
+        self.publisher.in_flight()
+    }
+
+    /// Lets the client work; call it now and then while nothing is sent.
+    pub fn poll(&self) {
+        self.publisher.poll();
+    }
+
     /// Waits until the broker has all of it.
     ///
     /// # Errors

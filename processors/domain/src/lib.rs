@@ -6,8 +6,11 @@
 pub mod accepted;
 pub mod command;
 pub mod execution;
+pub mod image;
 pub mod matching;
 pub mod money;
+#[cfg(feature = "mutations")]
+pub mod mutation;
 pub mod risk;
 pub mod settlement;
 pub mod types;

@@ -8,7 +8,7 @@ use rdkafka::admin::{
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -55,6 +55,37 @@ impl Admin {
         Ok(Self { client, consumer, bootstrap: bootstrap.to_owned(), runtime })
     }
 
+    /// How many brokers are up.
+    ///
+    /// # Errors
+    /// If none answers.
+    pub fn brokers(&self) -> Result<usize> {
+        Ok(self.consumer.fetch_metadata(None, TIMEOUT).context("Kafka metadata")?.brokers().len())
+    }
+
+    /// Node id of the leader of each partition of each topic, Kafka's own topics included; -1 where there is none.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    pub fn leaders(&self) -> Result<BTreeMap<String, Vec<i32>>> {
+        let metadata = self.consumer.fetch_metadata(None, TIMEOUT).context("Kafka metadata")?;
+        let of = |topic: &rdkafka::metadata::MetadataTopic| {
+            let leaders = topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::leader).collect();
+            (topic.name().to_owned(), leaders)
+        };
+        Ok(metadata.topics().iter().map(of).collect())
+    }
+
+    /// Whether each partition of each topic has all its copies in sync.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    pub fn all_in_sync(&self) -> Result<bool> {
+        let metadata = self.consumer.fetch_metadata(None, TIMEOUT).context("Kafka metadata")?;
+        let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(partitions.all(|partition| partition.isr().len() == partition.replicas().len()))
+    }
+
     /// All topics with their settings.
     ///
     /// # Errors
@@ -77,12 +108,12 @@ impl Admin {
         Ok(topics)
     }
 
-    /// Creates a topic with the broker's default replication.
+    /// Creates a topic with so many copies.
     ///
     /// # Errors
     /// If the broker refuses.
-    pub fn create_topic(&self, name: &str, partitions: i32, config: &[(String, String)]) -> Result<()> {
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
+    pub fn create_topic(&self, name: &str, partitions: i32, copies: i32, config: &[(String, String)]) -> Result<()> {
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
         for (key, value) in config {
             topic = topic.set(key, value);
         }
@@ -139,6 +170,31 @@ impl Admin {
             Ok(Watermarks { first, end })
         };
         (0..partitions).map(of).collect()
+    }
+
+    /// Waits until every record that a topic holds now is either committed or aborted, so that a reader of committed
+    /// records meets all that was committed before the call. A transaction that is still open holds back what lies
+    /// behind its first record.
+    ///
+    /// # Errors
+    /// If that is not so after `patience`, or if the broker does not answer.
+    pub fn wait_until_decided(&self, topic: &str, patience: Duration) -> Result<()> {
+        let mut config = base_config(&self.bootstrap, "tapeline-admin");
+        config.set("group.id", "tapeline-admin").set("isolation.level", "read_uncommitted");
+        let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext)?;
+        let deadline = Instant::now() + patience;
+        for partition in 0..crate::port::partitions(&self.consumer, topic)? {
+            let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+            while self.consumer.fetch_watermarks(topic, partition, TIMEOUT)?.1 < end {
+                if Instant::now() > deadline {
+                    bail!(
+                        "{topic}, partition {partition}: a transaction has been open for {patience:?}; try again later"
+                    );
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        Ok(())
     }
 
     /// Committed offsets of a group, one for each partition of each of `topics`; `None` where it has none.

@@ -10,22 +10,22 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tapeline_runtime::addresses::Addresses;
-use tapeline_runtime::event_decoder::{EventDecoder, decoder};
-use tapeline_runtime::lane::{InputSpec, JournalCoding, Lane, LaneError, LaneSpec};
+use tapeline_runtime::event_decoder::EventDecoder;
+use tapeline_runtime::lane::{InputSpec, Lane, LaneError, LaneSpec, OwnRecords};
 use tapeline_runtime::metrics::{LaneMetrics, Metrics};
 use tapeline_runtime::port::{Port, PortError};
 use tapeline_runtime::processor::{Coding, Processor};
 use tapeline_runtime::serve;
 use tapeline_runtime::sink::{Sink, SinkError};
 use tapeline_runtime::sink_lane::{SinkLane, SinkSpec};
+use tapeline_runtime::snapshot::SnapshotSpec;
 use tapeline_runtime::supervisor::supervise;
 use tapeline_runtime::topology::{Cleanup, Topology};
-use tapeline_schemas::codec::{Encoder, SchemaIds, Wire};
-use tapeline_schemas::wire::JournalEntry;
+use tapeline_schemas::codec::SchemaIds;
 
 /// Exit code of a process that another one has taken over from.
 pub const EXIT_FENCED: u8 = 3;
@@ -49,6 +49,8 @@ pub struct App {
     pub stop: Arc<AtomicBool>,
     /// This process's name among those of its components.
     pub instance: String,
+    /// Where it serves HTTP, once it does.
+    http: OnceLock<SocketAddr>,
 }
 
 /// How a sink gathers its batches.
@@ -70,7 +72,14 @@ impl App {
     /// # Errors
     /// If one of them is wrong; the message names file, key and mend.
     pub fn from_env() -> Result<Arc<Self>> {
-        let addresses = Addresses::from_env()?;
+        Self::at(Addresses::from_env()?)
+    }
+
+    /// Reads `topology.toml`; the servers are at `addresses`.
+    ///
+    /// # Errors
+    /// If the topology is wrong; the message names file, key and mend.
+    pub fn at(addresses: Addresses) -> Result<Arc<Self>> {
         let topology = load_topology()?;
         let registry = Arc::new(Registry::new(&addresses.registry_url)?);
         Ok(Arc::new(Self {
@@ -80,6 +89,7 @@ impl App {
             registry,
             stop: Arc::default(),
             instance: instance(),
+            http: OnceLock::new(),
         }))
     }
 
@@ -118,13 +128,10 @@ impl App {
     ) -> Result<(), LaneError> {
         let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
         let (processor, coding) = make(spec, &ids).map_err(LaneError::Away)?;
-        let journal = match &spec.journal {
-            Some(topic) => journal_coding(topic, &ids).map_err(LaneError::Away)?,
-            None => journal_coding_without_topic(&ids).map_err(LaneError::Fatal)?,
-        };
-        let port = KafkaPort::open(&self.addresses.kafka, spec, &self.instance, lane)?;
+        let records = OwnRecords::new(spec, &ids).map_err(LaneError::Away)?;
+        let port = KafkaPort::open(&self.addresses.kafka, spec, &self.instance, lane, self.http.get().copied())?;
         self.check_partitions(spec.inputs.iter().map(|input| input.topic.as_str()), |topic| port.partitions(topic))?;
-        Lane::new(spec.clone(), processor, coding, journal, port, metrics.clone()).run(&self.stop)
+        Lane::new(spec.clone(), processor, coding, records, port, metrics.clone()).run(&self.stop)
     }
 
     /// Replays all partitions of a processor by its journal, outputs suppressed, and compares their hash. Disturbs
@@ -137,16 +144,17 @@ impl App {
         name: &str,
         make: Make<P, C>,
     ) -> Result<Vec<(i32, Result<u64, LaneError>)>> {
-        let spec = self.lane_spec(name)?;
+        // All of the log, not only what came after a snapshot.
+        let spec = LaneSpec { snapshots: None, ..self.lane_spec(name)? };
         let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
         let journal = spec.journal.clone().ok_or_else(|| anyhow!("{name} has no journal to replay by"))?;
         let partitions = self.topology.topic(&journal).map_or(0, |topic| topic.partitions);
         let replay = |partition| -> Result<u64, LaneError> {
             let (processor, coding) = make(&spec, &ids).map_err(LaneError::Away)?;
-            let coding_of_journal = journal_coding(&journal, &ids).map_err(LaneError::Away)?;
+            let records = OwnRecords::new(&spec, &ids).map_err(LaneError::Away)?;
             let port = ReplayPort::open(&self.addresses.kafka)?;
             let metrics = Metrics::new().map_err(|error| LaneError::Fatal(error.to_string()))?.lane(name, 0);
-            Lane::new(spec.clone(), processor, coding, coding_of_journal, port, metrics).replay(partition)
+            Lane::new(spec.clone(), processor, coding, records, port, metrics).replay(partition)
         };
         Ok((0..partitions).map(|partition| (partition, replay(partition))).collect())
     }
@@ -183,7 +191,7 @@ impl App {
         let sink = Arc::new(Mutex::new(sink));
         let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
         let events = EventDecoder::new(&ids).map_err(LaneError::Away)?;
-        let port = KafkaSinkPort::open(&self.addresses.kafka, spec, &sink)?;
+        let port = KafkaSinkPort::open(&self.addresses.kafka, spec, &self.instance, &sink)?;
         SinkLane::new(spec.clone(), sink, events, port, metrics.clone())?.run(&self.stop)
     }
 
@@ -206,7 +214,11 @@ impl App {
         Ok(())
     }
 
-    fn lane_spec(&self, name: &str) -> Result<LaneSpec> {
+    /// What a processor reads and writes.
+    ///
+    /// # Errors
+    /// If the topology does not list it.
+    pub fn lane_spec(&self, name: &str) -> Result<LaneSpec> {
         let spec = self.topology.processor(name).ok_or_else(|| self.not_listed("processor", name))?;
         let inputs = spec.inputs.iter().map(|topic| self.input(name, topic, false));
         let broadcast = spec.broadcast.iter().map(|topic| self.input(name, topic, true));
@@ -214,6 +226,7 @@ impl App {
             component: name.to_owned(),
             inputs: inputs.chain(broadcast).collect::<Result<_>>()?,
             journal: spec.journal.clone(),
+            snapshots: spec.snapshots.as_deref().map(SnapshotSpec::in_topic),
             max_batch_records: MAX_BATCH_RECORDS,
         })
     }
@@ -258,17 +271,6 @@ pub fn load_topology() -> Result<Topology> {
         bail!(lines(problems));
     }
     Ok(topology)
-}
-
-fn journal_coding(topic: &str, ids: &Arc<dyn SchemaIds>) -> Result<JournalCoding, String> {
-    let id = ids.registered_id(topic, JournalEntry::SCHEMA_JSON)?;
-    Ok(JournalCoding { encoder: Encoder::new(id)?, decoder: decoder(topic, ids)? })
-}
-
-/// For a processor without a journal: never used, so it needs no id.
-fn journal_coding_without_topic(ids: &Arc<dyn SchemaIds>) -> Result<JournalCoding, String> {
-    let decoder = tapeline_schemas::codec::Decoder::new(0, Arc::clone(ids) as _)?;
-    Ok(JournalCoding { encoder: Encoder::new(0)?, decoder })
 }
 
 impl Running {
@@ -362,6 +364,7 @@ pub fn serve_http(app: &App, default: &str) -> Result<SocketAddr> {
         .parse()
         .with_context(|| format!("TAPELINE_HTTP is `{text}`: set it to an address such as 127.0.0.1:9464"))?;
     let bound = serve::serve(address, app.metrics.clone())?;
+    let bound = *app.http.get_or_init(|| bound);
     tracing::info!(http = %bound, "serving /metrics, /healthz, /readyz");
     Ok(bound)
 }

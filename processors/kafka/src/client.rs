@@ -12,6 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use smol_str::SmolStr;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tapeline_runtime::port::{InputPartition, Polled, PortError, Record};
@@ -33,6 +34,8 @@ pub(crate) fn base_config(bootstrap: &str, client_id: &str) -> ClientConfig {
         .set("client.id", client_id)
         .set("reconnect.backoff.ms", "100")
         .set("reconnect.backoff.max.ms", "5000")
+        // Whoever missed a change of leaders hears of it now, and not after the client's default of five minutes.
+        .set("topic.metadata.refresh.interval.ms", "10000")
         .set_log_level(RDKafkaLogLevel::Warning);
     config
 }
@@ -52,11 +55,33 @@ pub(crate) fn consumer_config(bootstrap: &str, client_id: &str) -> ClientConfig 
     config
 }
 
-/// Settings of a member of the group `group`, under the KIP-848 protocol.
-pub(crate) fn member_config(bootstrap: &str, group: &str) -> ClientConfig {
-    let mut config = consumer_config(bootstrap, group);
+/// Name of a lane among all members of its component's group, the same in each life: its `group.instance.id`, and the
+/// transactional id of its producer.
+pub(crate) fn member_name(component: &str, instance: &str, lane: usize) -> String {
+    format!("{component}-{instance}-{lane}")
+}
+
+/// A member's client id: the group's name and, after `@`, where its process serves HTTP, for tools that see members.
+pub(crate) fn client_id(group: &str, http: Option<SocketAddr>) -> String {
+    http.map_or_else(|| group.to_owned(), |http| format!("{group}@{http}"))
+}
+
+/// Where the process of a member serves HTTP, as its client id says; an address of no host in particular is that of
+/// `host`, from which the member connects (Kafka writes it with a `/` before it).
+pub fn http_of(client_id: &str, host: &str) -> Option<SocketAddr> {
+    let http: SocketAddr = client_id.rsplit_once('@')?.1.parse().ok()?;
+    match http.ip().is_unspecified() {
+        true => Some(SocketAddr::new(host.trim_start_matches('/').parse().ok()?, http.port())),
+        false => Some(http),
+    }
+}
+
+/// Settings of a static member of the group `group`, under the KIP-848 protocol.
+pub(crate) fn member_config(bootstrap: &str, group: &str, instance_id: &str, client_id: &str) -> ClientConfig {
+    let mut config = consumer_config(bootstrap, client_id);
     config
         .set("group.id", group)
+        .set("group.instance.id", instance_id)
         .set("group.protocol", "consumer")
         .set("group.remote.assignor", "range")
         // A restore happens within one poll: it must not cost the membership.
@@ -75,7 +100,10 @@ pub(crate) fn producer_config(bootstrap: &str, client_id: &str) -> ClientConfig 
         .set("compression.type", "lz4")
         .set("linger.ms", "2")
         .set("queue.buffering.max.messages", "500000")
-        .set("queue.buffering.max.kbytes", "524288");
+        .set("queue.buffering.max.kbytes", "524288")
+        // The topics' own limits count, which the broker applies to compressed batches. The client's default, 1,000,000
+        // bytes, is less: the dead letter of a larger record could never be written, and its lane would never go on.
+        .set("message.max.bytes", "1000000000");
     config
 }
 
@@ -135,6 +163,16 @@ impl GroupContext {
     fn say(&self, event: Result<Polled, PortError>) {
         if let Ok(mut events) = self.events.lock() {
             events.push_back(event);
+        }
+    }
+
+    /// What it means that the membership is gone: the coordinator said so, or none was there to say anything.
+    fn lost(&self) -> PortError {
+        match self.away.load(Ordering::Relaxed) {
+            true => PortError::Away("Kafka was away for longer than a member's session lasts".into()),
+            false => PortError::Fenced(
+                "the group has given this process up: it stood still for too long, or another one took its name".into(),
+            ),
         }
     }
 
@@ -200,6 +238,12 @@ impl ConsumerContext for GroupContext {
                 self.say(Ok(Polled::Assigned(self.partitions(&placed))));
                 Ok(())
             }),
+            _ if consumer.assignment_lost() => {
+                self.say(Err(self.lost()));
+                // The client would join again by itself, and take partitions that nobody here will work on.
+                consumer.unsubscribe();
+                consumer.incremental_unassign(list).map_err(|error| error.to_string())
+            }
             _ => {
                 self.say(Ok(Polled::Revoked(self.partitions(list))));
                 consumer.incremental_unassign(list).map_err(|error| error.to_string())
@@ -213,11 +257,15 @@ impl ConsumerContext for GroupContext {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {}
 }
 
-/// What a consumer's error means for its owner; `None` if the client mends it by itself.
-pub(crate) fn consumer_error(error: &KafkaError) -> Option<PortError> {
+/// What a consumer's error means for its owner; `None` if the client mends it by itself. A fatal error says only that it
+/// is one; `fatal` is its reason.
+pub(crate) fn consumer_error(error: &KafkaError, fatal: Option<(RDKafkaErrorCode, String)>) -> Option<PortError> {
+    if let Some((code, text)) = fatal {
+        return Some(fatal_consumer_error(code, &text));
+    }
     match error {
         KafkaError::PartitionEOF(_) => None,
-        KafkaError::MessageConsumptionFatal(code) => Some(PortError::Fenced(format!("consumer: {code}"))),
+        KafkaError::MessageConsumptionFatal(code) => Some(PortError::Fatal(format!("consumer: {code}"))),
         KafkaError::MessageConsumption(code) => match code {
             RDKafkaErrorCode::PollExceeded => {
                 Some(PortError::Fenced("the process stood still for longer than its group waits".into()))
@@ -234,20 +282,34 @@ pub(crate) fn consumer_error(error: &KafkaError) -> Option<PortError> {
     }
 }
 
-/// What a producer's or transaction's error means.
-pub(crate) fn producer_error(doing: &str, error: &KafkaError) -> PortError {
-    let code = match error {
-        KafkaError::Transaction(inner) => Some(inner.code()),
-        KafkaError::MessageProduction(code) => Some(*code),
-        _ => None,
+fn fatal_consumer_error(code: RDKafkaErrorCode, text: &str) -> PortError {
+    let text = format!("consumer: {text}");
+    match code {
+        // Whoever held the name came back after it was released: released again, it is free.
+        RDKafkaErrorCode::UnreleasedInstanceId => PortError::Away(text),
+        RDKafkaErrorCode::FencedInstanceId
+        | RDKafkaErrorCode::FencedMemberEpoch
+        | RDKafkaErrorCode::UnknownMemberId => PortError::Fenced(text),
+        _ => PortError::Fatal(text),
+    }
+}
+
+/// What a producer's or transaction's error means. After a fatal one all calls fail alike; `fatal` is its reason.
+pub(crate) fn producer_error(doing: &str, error: &KafkaError, fatal: Option<(RDKafkaErrorCode, String)>) -> PortError {
+    let (code, text) = match (fatal, error) {
+        (Some((code, text)), _) => (Some(code), format!("{doing}: {error}: {text}")),
+        (None, KafkaError::Transaction(inner)) => (Some(inner.code()), format!("{doing}: {error}")),
+        (None, KafkaError::MessageProduction(code)) => (Some(*code), format!("{doing}: {error}")),
+        (None, _) => (None, format!("{doing}: {error}")),
     };
-    let text = format!("{doing}: {error}");
     match code {
         Some(
             RDKafkaErrorCode::ProducerFenced
             | RDKafkaErrorCode::InvalidProducerEpoch
+            | RDKafkaErrorCode::InvalidProducerIdMapping
             | RDKafkaErrorCode::Fenced
             | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::FencedMemberEpoch
             | RDKafkaErrorCode::UnknownMemberId,
         ) => PortError::Fenced(text),
         Some(
@@ -261,12 +323,7 @@ pub(crate) fn producer_error(doing: &str, error: &KafkaError) -> PortError {
 
 /// An owned copy of a message.
 pub(crate) fn record(input: usize, message: &BorrowedMessage<'_>) -> Record {
-    let headers = message.headers().map_or_else(Vec::new, |headers| {
-        let owned = |header: rdkafka::message::Header<'_, &[u8]>| {
-            (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
-        };
-        headers.iter().map(owned).collect()
-    });
+    let headers = message.headers().map_or_else(Vec::new, owned_headers);
     Record {
         input,
         partition: message.partition(),
@@ -275,5 +332,64 @@ pub(crate) fn record(input: usize, message: &BorrowedMessage<'_>) -> Record {
         key: message.key().map(<[u8]>::to_vec),
         payload: message.payload().map(<[u8]>::to_vec),
         headers,
+    }
+}
+
+/// Stands for a header whose name is not UTF-8.
+const UNREADABLE_HEADER: &str = "tapeline.unreadable.header";
+
+/// An owned copy of a record's headers.
+///
+/// rdkafka 0.39 panics at a header whose name is not UTF-8, which any client may send: that must not end a lane. Name and
+/// value of such a header can't be had; [`UNREADABLE_HEADER`] takes its place.
+fn owned_headers(headers: &impl Headers) -> Vec<(String, Vec<u8>)> {
+    let owned = |index| {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let header = headers.try_get(index)?;
+            Some((header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+        }))
+        .unwrap_or_else(|_| Some((UNREADABLE_HEADER.to_owned(), Vec::new())))
+    };
+    (0..headers.count()).filter_map(owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "stands for what rdkafka does")]
+
+    use super::*;
+    use rdkafka::message::Header;
+
+    /// Three headers, the second with a name that is not UTF-8.
+    struct BadName;
+
+    impl Headers for BadName {
+        fn count(&self) -> usize {
+            3
+        }
+
+        fn try_get(&self, index: usize) -> Option<Header<'_, &[u8]>> {
+            match index {
+                0 => Some(Header { key: "first", value: Some(b"1") }),
+                1 => panic!("called `Result::unwrap()` on an `Err` value: Utf8Error"),
+                _ => Some(Header { key: "last", value: None }),
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_id_tells_where_its_process_serves_http() {
+        let local = "127.0.0.1:9464".parse().ok();
+        assert_eq!(http_of(&client_id("validator", local), "/10.0.0.7"), local);
+        let everywhere = client_id("validator", "0.0.0.0:9464".parse().ok());
+        assert_eq!(http_of(&everywhere, "/10.0.0.7"), "10.0.0.7:9464".parse().ok());
+        assert_eq!(http_of(&client_id("validator", None), "/10.0.0.7"), None);
+    }
+
+    #[test]
+    fn a_header_name_that_is_not_utf_8_costs_that_header_and_nothing_else() {
+        let expected = [("first", "1"), (UNREADABLE_HEADER, ""), ("last", "")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        assert_eq!(owned_headers(&BadName), expected);
     }
 }

@@ -1,8 +1,10 @@
-//! Kafka and the schema registry. The only crate that imports rdkafka.
+//! Kafka and the schema registry. The only crate that imports rdkafka or speaks Kafka's protocol.
 //!
 //! - [`port`]: the lane's port (group member with a transactional producer), [`sink_port`]: the sink's.
-//! - [`reader`]: one partition, from an offset to its present end.
-//! - [`publisher`]: an idempotent producer for connectors and tools.
+//! - [`reader`]: one partition, from an offset to its present end; [`scan`]: the same without copies, for audits.
+//! - [`tail`]: all partitions of a topic from their ends on, as a client sees them.
+//! - [`protocol`]: what librdkafka has no calls for: groups in full, transactions, fencing.
+//! - [`publisher`]: an idempotent producer for connectors and tools, [`transaction`]: a transactional one.
 //! - [`app`]: components put together, each on its thread.
 //! - [`admin`]: topics and their settings, [`registry`]: subjects and schemas.
 //!
@@ -10,12 +12,19 @@
 
 pub mod admin;
 pub mod app;
+mod append_times;
 mod client;
 pub mod port;
+pub mod protocol;
 pub mod publisher;
 pub mod reader;
 pub mod registry;
 mod replay_port;
+pub mod scan;
 pub mod sink_port;
+pub mod tail;
+mod takeover;
+pub mod transaction;
 
-pub use client::instance;
+pub use append_times::append_times;
+pub use client::{http_of, instance};

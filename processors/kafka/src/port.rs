@@ -1,53 +1,74 @@
-//! The lane's port: a member of the processor's group and a transactional producer.
+//! The lane's port: a static member of the processor's group and a transactional producer.
 //!
-//! The producer's transactional id is `<component>-<instance>-<lane>`: a process that is started again under its name
-//! ends what its former life left open. Zombies are fenced by the group's generation, which each commit carries.
+//! `<component>-<instance>-<lane>` is both the member's `group.instance.id` and the producer's transactional id: a process
+//! that is started again under its name gets its partitions back at once and ends what its former life left open.
+//!
+//! Zombies can't write. Before a lane works on partitions that it was given, it fences its own former life and every
+//! producer of its component whose member is not in the group any more ([`crate::takeover`]): the broker refuses their
+//! records from then on. And each commit carries the member's epoch, which the group's coordinator checks.
 
 use crate::client::{
-    GroupContext, QuietContext, consumer_config, consumer_error, member_config, producer_config, producer_error, record,
+    GroupContext, QuietContext, client_id, consumer_config, consumer_error, member_config, member_name,
+    producer_config, producer_error, record,
 };
-use crate::reader::PartitionReader;
+use crate::protocol::{Cluster, OffsetOf};
+use crate::reader::Readers;
+use crate::takeover::fence_the_absent;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tapeline_runtime::lane::LaneSpec;
-use tapeline_runtime::port::{InputPartition, OutRecord, Polled, Port, PortError, Reader};
+use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader};
 
 /// How long one request to the broker may take before the lane is built anew.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Steps in which deliveries are awaited: rdkafka's own flush waits in steps of 100 ms.
 const FLUSH_STEP: Duration = Duration::from_micros(500);
+/// Pause between two looks whether a transaction's markers have been written.
+const STABLE_PAUSE: Duration = Duration::from_millis(5);
 
 /// A lane's consumer and producer.
 pub struct KafkaPort {
-    bootstrap: String,
+    readers: Readers,
+    component: String,
     topics: Vec<String>,
+    cluster: Cluster,
     group: BaseConsumer<GroupContext>,
     broadcast: Option<BaseConsumer<QuietContext>>,
     producer: BaseProducer<QuietContext>,
+    /// Whether the producer has taken over its transactional id.
+    initialised: bool,
     in_transaction: bool,
 }
 
 impl KafkaPort {
-    /// Joins the group of `spec.component` and takes over the transactional id of `instance` and `lane`.
+    /// Joins the group of `spec.component` under the name of `instance` and `lane`; whoever held it is fenced. `http` is
+    /// where this process serves HTTP.
     ///
     /// # Errors
     /// [`PortError::Away`] if the broker is away.
-    pub fn open(bootstrap: &str, spec: &LaneSpec, instance: &str, lane: usize) -> Result<Self, PortError> {
+    pub fn open(
+        bootstrap: &str,
+        spec: &LaneSpec,
+        instance: &str,
+        lane: usize,
+        http: Option<SocketAddr>,
+    ) -> Result<Self, PortError> {
         let away = |error: KafkaError| PortError::Away(format!("{}: {error}", spec.component));
-        let transactional_id = format!("{}-{instance}-{lane}", spec.component);
-        let mut config = producer_config(bootstrap, &transactional_id);
-        config.set("transactional.id", &transactional_id).set("transaction.timeout.ms", "60000");
+        let name = member_name(&spec.component, instance, lane);
+        let mut config = producer_config(bootstrap, &name);
+        config.set("transactional.id", &name).set("transaction.timeout.ms", "60000");
         let producer: BaseProducer<QuietContext> = config.create_with_context(QuietContext).map_err(away)?;
-        producer
-            .init_transactions(REQUEST_TIMEOUT)
-            .map_err(|error| producer_error("taking over the transactional id", &error))?;
+        let mut cluster = Cluster::new(bootstrap);
+        cluster.release_instance(&spec.component, &name)?;
         let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
-        let group: BaseConsumer<GroupContext> = member_config(bootstrap, &spec.component)
+        let client_id = client_id(&spec.component, http);
+        let group: BaseConsumer<GroupContext> = member_config(bootstrap, &spec.component, &name, &client_id)
             .create_with_context(GroupContext::new(topics.clone(), None))
             .map_err(away)?;
         let own: Vec<&str> =
@@ -60,7 +81,30 @@ impl KafkaPort {
         } else {
             None
         };
-        Ok(Self { bootstrap: bootstrap.to_owned(), topics, group, broadcast, producer, in_transaction: false })
+        let (readers, component) = (Readers::new(bootstrap), spec.component.clone());
+        let (initialised, in_transaction) = (false, false);
+        Ok(Self { readers, component, topics, cluster, group, broadcast, producer, initialised, in_transaction })
+    }
+
+    fn failed(&self, doing: &str, error: &KafkaError) -> PortError {
+        producer_error(doing, error, self.producer.client().fatal_error())
+    }
+
+    /// What the group has to say, if anything. Partitions are passed on only when nobody else can write for them: the
+    /// member is in the group by then, so that no other one takes this producer for a zombie's.
+    fn next_event(&mut self) -> Option<Result<Polled, PortError>> {
+        let event = self.group.context().next_event()?;
+        let is_assignment = matches!(event, Ok(Polled::Assigned(_)));
+        Some(if is_assignment { self.take_over().and(event) } else { event })
+    }
+
+    fn take_over(&mut self) -> Result<(), PortError> {
+        if !self.initialised {
+            let taken = self.producer.init_transactions(REQUEST_TIMEOUT);
+            taken.map_err(|error| self.failed("taking over the transactional id", &error))?;
+            self.initialised = true;
+        }
+        Ok(fence_the_absent(&mut self.cluster, &self.component)?)
     }
 
     fn poll_broadcast(&self) -> Option<Polled> {
@@ -68,37 +112,11 @@ impl KafkaPort {
         let input = self.topics.iter().position(|topic| topic == message.topic())?;
         Some(Polled::Record(record(input, &message)))
     }
-
-    /// Waits until the broker has all that was sent.
-    fn flush(&self) -> Result<(), PortError> {
-        let deadline = Instant::now() + REQUEST_TIMEOUT;
-        while self.producer.in_flight_count() > 0 {
-            self.producer.poll(FLUSH_STEP);
-            if Instant::now() > deadline {
-                return Err(PortError::Away(format!("the broker took no records for {REQUEST_TIMEOUT:?}")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Repeats a transaction's step while the client says that it may be repeated.
-    fn repeat(&self, doing: &str, step: impl Fn() -> Result<(), KafkaError>) -> Result<(), PortError> {
-        let deadline = Instant::now() + REQUEST_TIMEOUT;
-        loop {
-            match step() {
-                Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
-                    self.producer.poll(FLUSH_STEP);
-                }
-                Err(error) => return Err(producer_error(doing, &error)),
-            }
-        }
-    }
 }
 
 impl Port for KafkaPort {
     fn poll(&mut self, wait: Duration) -> Result<Polled, PortError> {
-        if let Some(event) = self.group.context().next_event() {
+        if let Some(event) = self.next_event() {
             return event;
         }
         // A batch begins with a poll that waits: reference data must not starve while orders pour in.
@@ -114,18 +132,20 @@ impl Port for KafkaPort {
                 })?;
                 return Ok(Polled::Record(record(input, &message)));
             }
-            Some(Err(error)) => consumer_error(&error).map_or(Ok(()), Err)?,
+            Some(Err(error)) => {
+                consumer_error(&error, self.group.client().fatal_error()).map_or(Ok(()), Err)?;
+            }
             None => {}
         }
         // A rebalance ends the client's poll without a record and leaves its event here.
-        if let Some(event) = self.group.context().next_event() {
+        if let Some(event) = self.next_event() {
             return event;
         }
         Ok(self.poll_broadcast().unwrap_or(Polled::Nothing))
     }
 
     fn reader(&self, topic: &str, partition: i32, from: i64) -> Result<Box<dyn Reader>, PortError> {
-        Ok(Box::new(PartitionReader::open(&self.bootstrap, topic, partition, from)?))
+        self.readers.open(topic, partition, from)
     }
 
     fn committed(&self, topic: &str, partition: i32) -> Result<Option<i64>, PortError> {
@@ -139,6 +159,25 @@ impl Port for KafkaPort {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         }))
+    }
+
+    fn bounds(&self, topic: &str, partition: i32) -> Result<Bounds, PortError> {
+        bounds(&self.group, topic, partition)
+    }
+
+    fn wait_stable(&mut self, topic: &str, partition: i32) -> Result<(), PortError> {
+        let ends = self.cluster.offsets(&[topic.to_owned()], OffsetOf::End)?;
+        let end = ends.get(&(topic.to_owned(), partition)).map_or(0, |end| end.offset);
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        while self.bounds(topic, partition)?.end < end {
+            if Instant::now() > deadline {
+                return Err(PortError::Away(format!(
+                    "{topic}, partition {partition}: a transaction of a former owner is open there: `tapeline tx list` shows it"
+                )));
+            }
+            std::thread::sleep(STABLE_PAUSE);
+        }
+        Ok(())
     }
 
     fn partitions(&self, topic: &str) -> Result<i32, PortError> {
@@ -156,7 +195,7 @@ impl Port for KafkaPort {
     }
 
     fn begin(&mut self) -> Result<(), PortError> {
-        self.producer.begin_transaction().map_err(|error| producer_error("beginning a transaction", &error))?;
+        self.producer.begin_transaction().map_err(|error| self.failed("beginning a transaction", &error))?;
         self.in_transaction = true;
         Ok(())
     }
@@ -174,12 +213,12 @@ impl Port for KafkaPort {
         if !offsets.is_empty() {
             let member = self.group.group_metadata();
             let member = member.ok_or_else(|| PortError::Away("the consumer is not in its group".into()))?;
-            self.repeat("adding offsets", || {
+            repeat(&self.producer, "adding offsets", || {
                 self.producer.send_offsets_to_transaction(&list, &member, REQUEST_TIMEOUT)
             })?;
         }
-        self.flush()?;
-        self.repeat("committing", || self.producer.commit_transaction(REQUEST_TIMEOUT))?;
+        flush(&self.producer)?;
+        repeat(&self.producer, "committing", || self.producer.commit_transaction(REQUEST_TIMEOUT))?;
         self.in_transaction = false;
         Ok(())
     }
@@ -198,6 +237,18 @@ impl Drop for KafkaPort {
             tracing::debug!(%error, "a transaction could not be aborted");
         }
     }
+}
+
+/// Where a partition begins, and its last stable offset: consumers of committed records are told no more.
+pub(crate) fn bounds<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Result<Bounds, PortError> {
+    let (start, end) = consumer
+        .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
+        .map_err(|error| PortError::Away(format!("bounds of {topic}, partition {partition}: {error}")))?;
+    Ok(Bounds { start, end })
 }
 
 /// Number of partitions of a topic.
@@ -242,7 +293,37 @@ where
                 producer.poll(Duration::from_millis(5));
                 record = returned;
             }
-            Err((error, _)) => return Err(producer_error("writing", &error)),
+            Err((error, _)) => return Err(producer_error("writing", &error, producer.client().fatal_error())),
+        }
+    }
+}
+
+/// Waits until the broker has all that was sent.
+pub(crate) fn flush<C: ProducerContext>(producer: &BaseProducer<C>) -> Result<(), PortError> {
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    while producer.in_flight_count() > 0 {
+        producer.poll(FLUSH_STEP);
+        if Instant::now() > deadline {
+            return Err(PortError::Away(format!("the broker took no records for {REQUEST_TIMEOUT:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// Repeats a transaction's step while the client says that it may be repeated.
+pub(crate) fn repeat<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    doing: &str,
+    step: impl Fn() -> Result<(), KafkaError>,
+) -> Result<(), PortError> {
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    loop {
+        match step() {
+            Ok(()) => return Ok(()),
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
+                producer.poll(FLUSH_STEP);
+            }
+            Err(error) => return Err(producer_error(doing, &error, producer.client().fatal_error())),
         }
     }
 }

@@ -65,6 +65,11 @@ impl Publisher {
         port::send(&self.producer, record)
     }
 
+    /// How many queued records the broker has not acknowledged yet.
+    pub fn in_flight(&self) -> u64 {
+        u64::try_from(self.producer.in_flight_count()).unwrap_or(0)
+    }
+
     /// Lets the client work; call it now and then while nothing is sent.
     pub fn poll(&self) {
         self.producer.poll(Duration::ZERO);
@@ -84,6 +89,6 @@ impl Publisher {
         }
         self.producer.poll(Duration::ZERO);
         let failed = self.deliveries.0.lock().ok().and_then(|mut first| first.take());
-        failed.map_or(Ok(()), |error| Err(producer_error("writing", &error)))
+        failed.map_or(Ok(()), |error| Err(producer_error("writing", &error, self.producer.client().fatal_error())))
     }
 }

@@ -1,15 +1,15 @@
 //! A port that only reads: for replays that check determinism and disturb nobody.
 
 use crate::client::{QuietContext, consumer_config};
-use crate::port::partitions;
-use crate::reader::PartitionReader;
+use crate::port::{bounds, partitions};
+use crate::reader::Readers;
 use rdkafka::consumer::BaseConsumer;
 use std::time::Duration;
-use tapeline_runtime::port::{InputPartition, OutRecord, Polled, Port, PortError, Reader};
+use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader};
 
 /// Reads inputs and journals; joins no group and writes nothing.
 pub(crate) struct ReplayPort {
-    bootstrap: String,
+    readers: Readers,
     consumer: BaseConsumer<QuietContext>,
 }
 
@@ -23,7 +23,7 @@ impl ReplayPort {
         config.set("group.id", "tapeline-replay");
         let consumer =
             config.create_with_context(QuietContext).map_err(|error| PortError::Away(format!("replay: {error}")))?;
-        Ok(Self { bootstrap: bootstrap.to_owned(), consumer })
+        Ok(Self { readers: Readers::new(bootstrap), consumer })
     }
 }
 
@@ -37,12 +37,21 @@ impl Port for ReplayPort {
     }
 
     fn reader(&self, topic: &str, partition: i32, from: i64) -> Result<Box<dyn Reader>, PortError> {
-        Ok(Box::new(PartitionReader::open(&self.bootstrap, topic, partition, from)?))
+        self.readers.open(topic, partition, from)
     }
 
     /// A replay goes by the journal alone.
     fn committed(&self, _topic: &str, _partition: i32) -> Result<Option<i64>, PortError> {
         Ok(None)
+    }
+
+    fn bounds(&self, topic: &str, partition: i32) -> Result<Bounds, PortError> {
+        bounds(&self.consumer, topic, partition)
+    }
+
+    /// What is committed and marked by now is what an audit replays.
+    fn wait_stable(&mut self, _topic: &str, _partition: i32) -> Result<(), PortError> {
+        Ok(())
     }
 
     fn partitions(&self, topic: &str) -> Result<i32, PortError> {

@@ -1,7 +1,8 @@
-//! The sink's port: a group member that begins where the sink's database says.
+//! The sink's port: a static group member that begins where the sink's database says.
 
-use crate::client::{GroupContext, consumer_error, member_config, record};
+use crate::client::{GroupContext, consumer_error, member_config, member_name, record};
 use crate::port::partitions;
+use crate::protocol::Cluster;
 use crate::publisher::Publisher;
 use crate::reader::PartitionReader;
 use rdkafka::Message;
@@ -24,11 +25,17 @@ pub struct KafkaSinkPort {
 }
 
 impl KafkaSinkPort {
-    /// Joins the group of `spec.component`; assigned partitions begin where `sink` says.
+    /// Joins the group of `spec.component` under the name of `instance`; whoever held it is fenced. Assigned partitions
+    /// begin where `sink` says.
     ///
     /// # Errors
     /// [`PortError::Away`] if the broker is away.
-    pub fn open<S: Sink + 'static>(bootstrap: &str, spec: &SinkSpec, sink: &Arc<Mutex<S>>) -> Result<Self, PortError> {
+    pub fn open<S: Sink + 'static>(
+        bootstrap: &str,
+        spec: &SinkSpec,
+        instance: &str,
+        sink: &Arc<Mutex<S>>,
+    ) -> Result<Self, PortError> {
         let away = |error: KafkaError| PortError::Away(format!("{}: {error}", spec.component));
         let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
         let sink = Arc::clone(sink);
@@ -36,7 +43,9 @@ impl KafkaSinkPort {
             let sink = sink.lock().map_err(|_| "the sink panicked earlier".to_owned())?;
             sink.positions(partitions).map_err(|error| error.to_string())
         };
-        let group: BaseConsumer<GroupContext> = member_config(bootstrap, &spec.component)
+        let name = member_name(&spec.component, instance, 0);
+        Cluster::new(bootstrap).release_instance(&spec.component, &name)?;
+        let group: BaseConsumer<GroupContext> = member_config(bootstrap, &spec.component, &name, &spec.component)
             .create_with_context(GroupContext::new(topics.clone(), Some(Box::new(start_at))))
             .map_err(away)?;
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
@@ -58,7 +67,9 @@ impl SinkPort for KafkaSinkPort {
                 })?;
                 return Ok(Polled::Record(record(input, &message)));
             }
-            Some(Err(error)) => consumer_error(&error).map_or(Ok(()), Err)?,
+            Some(Err(error)) => {
+                consumer_error(&error, self.group.client().fatal_error()).map_or(Ok(()), Err)?;
+            }
             None => {}
         }
         self.group.context().next_event().unwrap_or(Ok(Polled::Nothing))

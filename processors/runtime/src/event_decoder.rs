@@ -77,6 +77,8 @@ impl EventDecoder {
             topic::ORDERS => {
                 let command = self.commands.decode(value).map_err(undecodable)?;
                 check_key(key, &command.account)?;
+                // As the validator sees it: what it can't take is no command, in no view.
+                command.check_fit().map_err(|unfit| Undecodable::Poison { code: UNDECODABLE, text: unfit.0 })?;
                 Event::Command(command)
             }
             topic::VALIDATED => Event::Validated(self.validated.decode(value).map_err(undecodable)?),

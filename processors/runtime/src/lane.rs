@@ -9,12 +9,16 @@ use crate::metrics::LaneMetrics;
 use crate::port::{InputPartition, OutRecord, Polled, Port, PortError, Record};
 use crate::processor::{Coding, Processor};
 use crate::restore;
+use crate::snapshot::SnapshotSpec;
 use crate::task::{Outcome, Task};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tapeline_schemas::codec::{Decoder, Encoder};
-use tapeline_schemas::wire::JournalEntry;
+#[cfg(feature = "mutations")]
+use tapeline_domain::mutation::Mutation;
+use tapeline_schemas::codec::{Decoder, Encoder, SchemaIds, Wire};
+use tapeline_schemas::wire::{JournalEntry, SnapshotPart};
 
 /// How long an idle lane waits for a record before it looks around.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
@@ -44,6 +48,8 @@ pub struct LaneSpec {
     pub inputs: Vec<InputSpec>,
     /// Journal topic; `None` for a processor without state.
     pub journal: Option<String>,
+    /// Snapshots; `None` for a processor without state.
+    pub snapshots: Option<SnapshotSpec>,
     /// A batch is committed when it has this many records, if the input is not drained before.
     pub max_batch_records: usize,
 }
@@ -72,12 +78,30 @@ impl From<PortError> for LaneError {
     }
 }
 
-/// Encoder and decoder of the journal.
-pub struct JournalCoding {
-    /// Writes entries.
-    pub encoder: Encoder<JournalEntry>,
-    /// Reads them.
-    pub decoder: Decoder<JournalEntry>,
+/// Reads and writes what a lane keeps for itself: journal and snapshots.
+pub struct OwnRecords {
+    pub(crate) entries: Encoder<JournalEntry>,
+    pub(crate) read_entries: Decoder<JournalEntry>,
+    pub(crate) parts: Encoder<SnapshotPart>,
+    pub(crate) read_parts: Decoder<SnapshotPart>,
+}
+
+impl OwnRecords {
+    /// Asks the registry for the schemas' ids, where the lane has such topics.
+    ///
+    /// # Errors
+    /// A sentence, if a schema is not registered or the registry is away.
+    pub fn new(spec: &LaneSpec, ids: &Arc<dyn SchemaIds>) -> Result<Self, String> {
+        let id = |topic: Option<&String>, schema| topic.map_or(Ok(0), |topic| ids.registered_id(topic, schema));
+        let journal = id(spec.journal.as_ref(), JournalEntry::SCHEMA_JSON)?;
+        let snapshots = id(spec.snapshots.as_ref().map(|spec| &spec.topic), SnapshotPart::SCHEMA_JSON)?;
+        Ok(Self {
+            entries: Encoder::new(journal)?,
+            read_entries: Decoder::new(journal, Arc::clone(ids) as _)?,
+            parts: Encoder::new(snapshots)?,
+            read_parts: Decoder::new(snapshots, Arc::clone(ids) as _)?,
+        })
+    }
 }
 
 /// One processor on one thread.
@@ -85,10 +109,10 @@ pub struct Lane<P: Processor, C: Coding<P>, Q: Port> {
     pub(crate) spec: LaneSpec,
     pub(crate) processor: P,
     pub(crate) coding: C,
-    pub(crate) journal: JournalCoding,
+    pub(crate) records: OwnRecords,
     pub(crate) port: Q,
     pub(crate) metrics: LaneMetrics,
-    tasks: BTreeMap<i32, Task<P>>,
+    pub(crate) tasks: BTreeMap<i32, Task<P>>,
     assigned: BTreeSet<InputPartition>,
     /// Records to be processed next: reference data of new tasks, and what was polled for tasks not complete yet.
     waiting: Vec<Record>,
@@ -97,13 +121,13 @@ pub struct Lane<P: Processor, C: Coding<P>, Q: Port> {
 
 impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     /// A lane that has not joined its group yet.
-    pub fn new(spec: LaneSpec, processor: P, coding: C, journal: JournalCoding, port: Q, metrics: LaneMetrics) -> Self {
+    pub fn new(spec: LaneSpec, processor: P, coding: C, records: OwnRecords, port: Q, metrics: LaneMetrics) -> Self {
         let (tasks, assigned, waiting) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let joined_at = Instant::now();
-        Self { spec, processor, coding, journal, port, metrics, tasks, assigned, waiting, joined_at }
+        Self { spec, processor, coding, records, port, metrics, tasks, assigned, waiting, joined_at }
     }
 
-    /// Works until `stop` is set.
+    /// Works until `stop` is set, then writes snapshots at the last offsets.
     ///
     /// # Errors
     /// See [`LaneError`]; the lane must not be used afterwards.
@@ -111,7 +135,22 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         while !stop.load(Ordering::Relaxed) {
             self.step(IDLE_WAIT)?;
         }
-        Ok(())
+        self.end()
+    }
+
+    /// A clean end: snapshots at the last offsets, so that the next life starts without a replay.
+    ///
+    /// # Errors
+    /// [`LaneError::Fenced`] if another process has taken over. Anything else only makes the next start longer, and is
+    /// said in the log.
+    pub fn end(&mut self) -> Result<(), LaneError> {
+        match self.snapshot_at_stop() {
+            Err(LaneError::Away(why) | LaneError::Fatal(why)) => {
+                tracing::warn!(component = %self.spec.component, why, "no snapshot at the stop: the next start replays");
+                Ok(())
+            }
+            ended => ended,
+        }
     }
 
     /// One round: reads what is there (waiting up to `wait` for the first record), processes and commits it.
@@ -119,8 +158,9 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     /// # Errors
     /// See [`LaneError`].
     pub fn step(&mut self, wait: Duration) -> Result<(), LaneError> {
-        let batch = self.collect(wait)?;
-        if !batch.is_empty() {
+        let is_snapshotting = self.has_snapshot_at_work();
+        let batch = self.collect(if is_snapshotting { Duration::ZERO } else { wait })?;
+        if !batch.is_empty() || self.has_snapshot_at_work() {
             self.process(&batch)?;
         }
         let spare = self.assigned.is_empty() && self.joined_at.elapsed() > SPARE_AFTER;
@@ -134,7 +174,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     /// # Errors
     /// [`LaneError::Fatal`] names the journal offset at which the replay differs.
     pub fn replay(&mut self, partition: i32) -> Result<u64, LaneError> {
-        Ok(restore::restore(self, partition)?.0.hash.outputs)
+        Ok(restore::restore(self, partition)?.hash.outputs)
     }
 
     /// The state of a partition's task, for tests and audits.
@@ -147,17 +187,24 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         self.tasks.keys().copied().collect()
     }
 
+    /// Where a task stands in the inputs that its group assigns.
+    fn positions(&self, partition: i32) -> Vec<(InputPartition, i64)> {
+        let next = self.tasks.get(&partition).into_iter().flat_map(|task| &task.next);
+        next.filter(|((input, _), _)| !self.spec.inputs[*input].broadcast).map(|(at, offset)| (*at, *offset)).collect()
+    }
+
     fn collect(&mut self, wait: Duration) -> Result<Vec<Record>, LaneError> {
-        let mut batch = std::mem::take(&mut self.waiting);
+        let mut batch = self.start_next_task()?;
+        batch.append(&mut self.waiting);
         let mut wait = if batch.is_empty() { wait } else { Duration::ZERO };
-        while batch.len() < self.spec.max_batch_records {
+        // What waits does not count: a lane full of records for tasks that are not complete must go on polling, or it
+        // would never hear of the partitions that complete them.
+        let most = batch.len() + self.spec.max_batch_records;
+        while batch.len() < most {
             match self.port.poll(wait)? {
                 Polled::Nothing => break,
                 Polled::Record(record) => batch.push(record),
-                Polled::Assigned(partitions) => {
-                    self.assigned.extend(partitions);
-                    self.start_complete_tasks(&mut batch)?;
-                }
+                Polled::Assigned(partitions) => self.assigned.extend(partitions),
                 Polled::Revoked(partitions) => self.drop_tasks(&partitions, &mut batch),
             }
             wait = Duration::ZERO;
@@ -171,32 +218,33 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         self.spec.inputs[record.input].broadcast || self.tasks.contains_key(&record.partition)
     }
 
-    /// Starts a task for each partition of which all partitioned inputs are assigned.
-    fn start_complete_tasks(&mut self, batch: &mut Vec<Record>) -> Result<(), LaneError> {
+    /// Starts the task of a partition of which all partitioned inputs are assigned, and gives the reference data that it
+    /// must take before anything else. One in each round, so that the first to be restored does not wait for the last.
+    fn start_next_task(&mut self) -> Result<Vec<Record>, LaneError> {
         let own_inputs: Vec<usize> =
             (0..self.spec.inputs.len()).filter(|input| !self.spec.inputs[*input].broadcast).collect();
-        let partitions: BTreeSet<i32> = self.assigned.iter().map(|(_, partition)| *partition).collect();
-        let complete = partitions.into_iter().filter(|partition| {
+        let is_complete = |partition: &i32| {
             !self.tasks.contains_key(partition)
                 && own_inputs.iter().all(|input| self.assigned.contains(&(*input, *partition)))
-        });
-        let mut started = false;
-        for partition in complete.collect::<Vec<_>>() {
-            let started_at = Instant::now();
-            let (task, reference) = restore::restore(self, partition)?;
-            tracing::info!(
-                component = %self.spec.component,
-                partition,
-                outputs = task.hash.outputs,
-                restore_ms = started_at.elapsed().as_millis() as u64,
-                "partition restored"
-            );
-            self.tasks.insert(partition, task);
-            // What the new task knows of its reference inputs comes before anything else it is given.
-            batch.splice(0..0, reference);
-            started = true;
-        }
-        if started { self.follow_broadcast() } else { Ok(()) }
+        };
+        let Some(partition) = self.assigned.iter().map(|(_, partition)| *partition).find(is_complete) else {
+            return Ok(Vec::new());
+        };
+        let started_at = Instant::now();
+        let task = restore::restore(self, partition)?;
+        self.metrics.restored(partition, started_at.elapsed());
+        tracing::info!(
+            component = %self.spec.component,
+            partition,
+            snapshot = task.snapshots.number,
+            outputs = task.hash.outputs,
+            restore_ms = started_at.elapsed().as_millis() as u64,
+            "partition restored"
+        );
+        self.tasks.insert(partition, task);
+        let reference = restore::reference_records(self)?;
+        self.follow_broadcast()?;
+        Ok(reference)
     }
 
     /// Broadcast inputs are read from where the task that is furthest behind stands; the others skip what they know.
@@ -223,7 +271,10 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         });
     }
 
-    fn process(&mut self, batch: &[Record]) -> Result<(), LaneError> {
+    /// Takes a batch in one transaction, with the next blocks of snapshots at work.
+    pub(crate) fn process(&mut self, batch: &[Record]) -> Result<(), LaneError> {
+        #[cfg(feature = "mutations")]
+        self.commit_offsets_first(batch)?;
         let mut transaction = Transaction::default();
         for record in batch {
             if self.spec.inputs[record.input].broadcast {
@@ -234,8 +285,13 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                 self.take(record.partition, record, &mut transaction)?;
             }
         }
+        if !transaction.open && self.has_snapshot_at_work() {
+            self.port.begin()?;
+            transaction.open = true;
+        }
         if transaction.open {
             self.commit(transaction)?;
+            self.begin_due_snapshots()?;
         }
         Ok(())
     }
@@ -254,6 +310,11 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         transaction.records += 1;
         if !input.broadcast {
             transaction.offsets.insert((record.input, record.partition), record.offset + 1);
+        } else if let Some(own) = self.spec.inputs.iter().position(|input| !input.broadcast) {
+            // A broadcast input has no offsets in the group, but without any the commit would not be fenced: a lane that
+            // has lost the partition could still write to its journal. So where the task stands is committed again.
+            let at = (own, partition);
+            transaction.offsets.entry(at).or_insert_with(|| task.position(at));
         }
         transaction.touched.insert(partition);
         self.metrics.record(&input.topic, &outcome);
@@ -276,13 +337,27 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         Ok(())
     }
 
-    fn commit(&mut self, transaction: Transaction) -> Result<(), LaneError> {
-        if let Some(topic) = self.spec.journal.clone() {
+    #[cfg(feature = "mutations")]
+    fn commit_offsets_first(&mut self, batch: &[Record]) -> Result<(), LaneError> {
+        if !Mutation::OffsetsBeforeOutputs.is_active() {
+            return Ok(());
+        }
+        let own = batch.iter().filter(|record| !self.spec.inputs[record.input].broadcast);
+        let offsets: BTreeMap<_, _> = own.map(|at| ((at.input, at.partition), at.offset + 1)).collect();
+        self.port.begin()?;
+        Ok(self.port.commit(&offsets.into_iter().collect::<Vec<_>>())?)
+    }
+
+    fn commit(&mut self, mut transaction: Transaction) -> Result<(), LaneError> {
+        let journal = self.spec.journal.clone();
+        #[cfg(feature = "mutations")]
+        let journal = journal.filter(|_| !Mutation::NoJournal.is_active());
+        if let Some(topic) = journal {
             for partition in &transaction.touched {
                 let Some(task) = self.tasks.get_mut(partition) else { continue };
                 let mut payload = Vec::with_capacity(96);
                 let entry = task.runs.entry(task.hash);
-                self.journal.encoder.encode(&entry, &mut payload).map_err(LaneError::Fatal)?;
+                self.records.entries.encode(&entry, &mut payload).map_err(LaneError::Fatal)?;
                 self.port.send(OutRecord {
                     topic: topic.clone(),
                     partition: Some(*partition),
@@ -291,6 +366,10 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                     headers: Vec::new(),
                 })?;
             }
+        }
+        for partition in self.send_blocks(transaction.records == 0)? {
+            // Offsets carry the group's generation, which is what fences: no transaction goes without.
+            transaction.offsets.extend(self.positions(partition));
         }
         let started_at = Instant::now();
         let offsets: Vec<_> = transaction.offsets.into_iter().collect();

@@ -15,6 +15,7 @@ mod restore;
 pub mod serve;
 pub mod sink;
 pub mod sink_lane;
+pub mod snapshot;
 pub mod supervisor;
 mod task;
 pub mod topology;

@@ -6,8 +6,10 @@ use crate::processor::Label;
 use crate::task::Outcome;
 use prometheus::proto::Metric;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, exponential_buckets,
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    exponential_buckets,
 };
+use smol_str::SmolStr;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,6 +24,7 @@ pub struct Metrics {
     commit_seconds: HistogramVec,
     latency_seconds: HistogramVec,
     lag_records: IntGaugeVec,
+    snapshots: SnapshotMetrics,
     restarts: IntCounterVec,
     ready: Arc<Mutex<BTreeMap<String, bool>>>,
 }
@@ -69,6 +72,7 @@ impl Metrics {
             &["component", "topic", "partition"],
         )?;
         registry.register(Box::new(lag_records.clone()))?;
+        let snapshots = SnapshotMetrics::new(&registry)?;
         let ready = Arc::default();
         Ok(Self {
             registry,
@@ -78,6 +82,7 @@ impl Metrics {
             commit_seconds,
             latency_seconds,
             lag_records,
+            snapshots,
             restarts,
             ready,
         })
@@ -127,6 +132,78 @@ impl Metrics {
             labelled(metric, "component", component) && kind.is_none_or(|kind| labelled(metric, "kind", kind))
         });
         chosen.map(value).sum()
+    }
+}
+
+/// Name of the metric that tells how far restores are; `tapeline status` reads it.
+pub const RESTORE_PROGRESS: &str = "tapeline_restore_progress_ratio";
+
+/// What is told of snapshots and of what they need of the log.
+#[derive(Clone)]
+struct SnapshotMetrics {
+    pause_seconds: HistogramVec,
+    written_at_seconds: GaugeVec,
+    image_bytes: IntGaugeVec,
+    damaged: IntCounterVec,
+    margin_records: IntGaugeVec,
+    restore_seconds: GaugeVec,
+    replayed_records: IntGaugeVec,
+    restore_progress: GaugeVec,
+}
+
+impl SnapshotMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let by_partition = ["component", "partition"];
+        let of_input = ["component", "topic", "partition"];
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let seconds = |name: &str, help: &str| {
+            let metric = GaugeVec::new(Opts::new(name, help), &by_partition)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
+        let pause =
+            HistogramOpts::new("tapeline_snapshot_pause_seconds", "How long records waited for a part of a snapshot.");
+        let pause_seconds = HistogramVec::new(pause.buckets(exponential_buckets(0.000_1, 2.0, 14)?), &["component"])?;
+        registry.register(Box::new(pause_seconds.clone()))?;
+        let damaged = IntCounterVec::new(
+            Opts::new("tapeline_snapshots_damaged_total", "Snapshots that a restart had to pass over."),
+            &["component"],
+        )?;
+        registry.register(Box::new(damaged.clone()))?;
+        let ratio = GaugeVec::new(
+            Opts::new(
+                RESTORE_PROGRESS,
+                "How much of the last restore of the partition is done: 0 until its snapshot is read, 1 when it works.",
+            ),
+            &by_partition,
+        )?;
+        registry.register(Box::new(ratio.clone()))?;
+        Ok(Self {
+            pause_seconds,
+            written_at_seconds: seconds(
+                "tapeline_snapshot_written_at_seconds",
+                "When the last snapshot was finished, Unix time by the wall clock.",
+            )?,
+            image_bytes: gauge("tapeline_snapshot_bytes", "Size of the last snapshot.", &by_partition)?,
+            damaged,
+            margin_records: gauge(
+                "tapeline_snapshot_margin_records",
+                "Records that an input still has before the position of the newest snapshot but one; below 0 a restart \
+                 from it is impossible.",
+                &of_input,
+            )?,
+            restore_seconds: seconds("tapeline_restore_seconds", "How long the last restore of the partition took.")?,
+            restore_progress: ratio,
+            replayed_records: gauge(
+                "tapeline_replayed_records",
+                "Records replayed by the last restore of the partition, so far.",
+                &by_partition,
+            )?,
+        })
     }
 }
 
@@ -182,6 +259,45 @@ impl LaneMetrics {
     pub(crate) fn set_topic_lag(&self, topic: &str, partition: i32, records: i64) {
         let partition = partition.to_string();
         self.all.lag_records.with_label_values(&[self.component.as_str(), topic, &partition]).set(records);
+    }
+
+    pub(crate) fn snapshot_pause(&self, took: Duration) {
+        let pause = self.all.snapshots.pause_seconds.with_label_values(&[self.component.as_str()]);
+        pause.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn snapshot_finished(&self, partition: i32, image_bytes: i64) {
+        let labels = [self.component.as_str(), &partition.to_string()];
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        self.all.snapshots.written_at_seconds.with_label_values(&labels).set(now);
+        self.all.snapshots.image_bytes.with_label_values(&labels).set(image_bytes);
+    }
+
+    pub(crate) fn snapshot_damaged(&self) {
+        self.all.snapshots.damaged.with_label_values(&[self.component.as_str()]).inc();
+    }
+
+    pub(crate) fn set_margins(&self, partition: i32, margins: &[(SmolStr, i64)]) {
+        for (topic, records) in margins {
+            let labels = [self.component.as_str(), topic.as_str(), &partition.to_string()];
+            self.all.snapshots.margin_records.with_label_values(&labels).set(*records);
+        }
+    }
+
+    pub(crate) fn replayed(&self, partition: i32, records: u64) {
+        let labels = [self.component.as_str(), &partition.to_string()];
+        self.all.snapshots.replayed_records.with_label_values(&labels).set(records as i64);
+    }
+
+    pub(crate) fn restoring(&self, partition: i32, done: f64) {
+        let labels = [self.component.as_str(), &partition.to_string()];
+        self.all.snapshots.restore_progress.with_label_values(&labels).set(done);
+    }
+
+    pub(crate) fn restored(&self, partition: i32, took: Duration) {
+        self.restoring(partition, 1.0);
+        let labels = [self.component.as_str(), &partition.to_string()];
+        self.all.snapshots.restore_seconds.with_label_values(&labels).set(took.as_secs_f64());
     }
 
     /// Says whether the lane has joined, restored and works.

@@ -67,6 +67,15 @@ pub enum PortError {
     Fatal(String),
 }
 
+/// Where a partition begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Offset of the first record that is still there, or will be.
+    pub start: i64,
+    /// At most the offset of the next record to be committed: where what this process writes from now on can be found.
+    pub end: i64,
+}
+
 /// Reads one partition up to the end that it has on opening.
 pub trait Reader {
     /// The next committed record, or `None` at the end.
@@ -84,7 +93,7 @@ pub trait Port {
     /// See [`PortError`].
     fn poll(&mut self, wait: Duration) -> Result<Polled, PortError>;
 
-    /// A reader of an input partition or of the journal (`input` is then `usize::MAX`), beginning at `from`.
+    /// A reader of a partition of any topic, beginning at `from`; its records' `input` is `usize::MAX`.
     ///
     /// # Errors
     /// See [`PortError`].
@@ -95,6 +104,19 @@ pub trait Port {
     /// # Errors
     /// See [`PortError`].
     fn committed(&self, topic: &str, partition: i32) -> Result<Option<i64>, PortError>;
+
+    /// Where a partition begins and ends now.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    fn bounds(&self, topic: &str, partition: i32) -> Result<Bounds, PortError>;
+
+    /// Waits until readers of committed records can see all that a partition holds now: until no transaction is open on it,
+    /// and none that was decided lacks its marker there.
+    ///
+    /// # Errors
+    /// [`PortError::Away`] if a transaction stays open.
+    fn wait_stable(&mut self, topic: &str, partition: i32) -> Result<(), PortError>;
 
     /// Number of partitions of a topic.
     ///

@@ -1,5 +1,7 @@
 //! What a processor is: a plain, synchronous function from a state and an event to effects, which come back as data.
 
+use tapeline_domain::image::Image;
+
 /// Where an event stands in the log: the only source of time and identity that a processor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -33,7 +35,7 @@ pub trait Processor {
     /// An effect.
     type Out;
     /// What it knows, for one partition.
-    type State;
+    type State: Image;
 
     /// The state before the first record of `partition`.
     fn new_state(&self, partition: i32) -> Self::State;

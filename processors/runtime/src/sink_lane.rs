@@ -3,7 +3,7 @@
 //! The group's offsets follow for the tools' sake; no start ever reads them. After any failure the loop is dropped and
 //! built anew ([`crate::supervisor`]); what was written twice changes nothing, see [`Sink::write`].
 
-use crate::dead_letter::{self, dead_letter};
+use crate::dead_letter::{Entry, Place, UNKNOWN_SCHEMA, dead_letter};
 use crate::event_decoder::EventDecoder;
 use crate::lane::{InputSpec, LaneError, SPARE_AFTER};
 use crate::metrics::LaneMetrics;
@@ -11,10 +11,11 @@ use crate::port::{InputPartition, OutRecord, Polled, PortError, Reader, Record};
 use crate::processor::Undecodable;
 use crate::sink::{Event, Sink, SinkBatch, SinkError, SinkRecord, Span};
 use smol_str::SmolStr;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tapeline_schemas::topic::DEAD_LETTER_SUFFIX;
 
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 
@@ -76,13 +77,13 @@ pub struct SinkLane<S: Sink, Q: SinkPort> {
     port: Q,
     metrics: LaneMetrics,
     positions: BTreeMap<InputPartition, i64>,
-    /// Dead letters that this sink has written before, by topic, partition and offset: a rebuilt view repeats none.
-    dead: HashSet<(String, i32, i64)>,
+    /// Dead letters of the inputs, by where they came from, with their reasons: a rebuilt view repeats none.
+    dead: HashMap<Place, String>,
     joined_at: Instant,
 }
 
 impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
-    /// A loop that has not joined its group yet; reads the dead letters that it wrote in earlier lives.
+    /// A loop that has not joined its group yet; reads the dead letters of its inputs first.
     ///
     /// # Errors
     /// See [`LaneError`].
@@ -193,6 +194,13 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
 
     fn decode(&mut self, record: &Record) -> Result<Option<Event>, LaneError> {
         let input = &self.spec.inputs[record.input];
+        let place = Place { topic: input.topic.clone(), partition: record.partition, offset: record.offset };
+        let known = self.dead.get(&place);
+        if known.is_some_and(|reason| reason == UNKNOWN_SCHEMA) {
+            // Its schema may be registered by now. Dead it is all the same: else a rebuilt view would hold one more record.
+            self.metrics.count(&input.topic, UNKNOWN_SCHEMA, 1);
+            return Ok(None);
+        }
         match self.decoder.decode(&input.topic, record.key.as_deref(), record.payload.as_deref()) {
             Ok(event) => {
                 self.metrics.count(&input.topic, "done", 1);
@@ -201,11 +209,10 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
             Err(Undecodable::Away(why)) => Err(LaneError::Away(why)),
             Err(Undecodable::Poison { code, text }) => {
                 self.metrics.count(&input.topic, code, 1);
-                let place = (input.topic.clone(), record.partition, record.offset);
-                if let (Some(target), true) = (&input.dead_letters, !self.dead.contains(&place)) {
+                if let (Some(target), None) = (&input.dead_letters, known) {
                     let letter = dead_letter(record, &input.topic, target, &self.spec.component, code, &text);
                     self.port.send_dead_letter(letter)?;
-                    self.dead.insert(place);
+                    self.dead.insert(place, code.to_owned());
                 }
                 Ok(None)
             }
@@ -222,19 +229,15 @@ fn commanded_at(event: &Event) -> Option<i64> {
     }
 }
 
-fn known_dead_letters<Q: SinkPort>(spec: &SinkSpec, port: &Q) -> Result<HashSet<(String, i32, i64)>, LaneError> {
-    let mut known = HashSet::new();
-    for topic in spec.inputs.iter().filter_map(|input| input.dead_letters.as_ref()) {
-        for partition in 0..port.partitions(topic)? {
-            let mut reader = port.reader(topic, partition, 0)?;
+fn known_dead_letters<Q: SinkPort>(spec: &SinkSpec, port: &Q) -> Result<HashMap<Place, String>, LaneError> {
+    let mut known = HashMap::new();
+    for input in &spec.inputs {
+        let topic = format!("{}{DEAD_LETTER_SUFFIX}", input.topic);
+        for partition in 0..port.partitions(&topic)? {
+            let mut reader = port.reader(&topic, partition, 0)?;
             while let Some(record) = reader.next()? {
-                let header = |name: &str| {
-                    let value = record.headers.iter().rev().find(|(header, _)| header == name);
-                    value.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-                };
-                let offset = header(dead_letter::SOURCE_OFFSET).and_then(|offset| offset.parse().ok());
-                if let (Some(source), Some(offset)) = (header(dead_letter::SOURCE_TOPIC), offset) {
-                    known.insert((source, partition, offset));
+                if let Ok(Entry::Letter(letter)) = Entry::read(&record.headers) {
+                    known.insert(letter.source, letter.reason);
                 }
             }
         }

@@ -5,6 +5,7 @@ use crate::journal::{OutputHash, Runs};
 use crate::lane::{LaneError, LaneSpec};
 use crate::port::{InputPartition, Record};
 use crate::processor::{Coding, Label, Position, Processor, Undecodable, Verdict};
+use crate::snapshot::Snapshots;
 use std::collections::BTreeMap;
 
 /// What one record led to, apart from the outputs themselves.
@@ -31,6 +32,7 @@ pub(crate) struct Task<P: Processor> {
     pub(crate) next: BTreeMap<InputPartition, i64>,
     pub(crate) hash: OutputHash,
     pub(crate) runs: Runs,
+    pub(crate) snapshots: Snapshots,
     effects: Vec<P::Out>,
 }
 
@@ -43,6 +45,7 @@ impl<P: Processor> Task<P> {
             next: BTreeMap::new(),
             hash: OutputHash::default(),
             runs: Runs::default(),
+            snapshots: Snapshots::default(),
             effects: Vec::new(),
         }
     }
@@ -55,6 +58,13 @@ impl<P: Processor> Task<P> {
     /// Whether `record` was taken before (a redelivery after a restart).
     pub(crate) fn has_taken(&self, record: &Record) -> bool {
         record.offset < self.position((record.input, record.partition))
+    }
+
+    /// Moves the position past a record.
+    pub(crate) fn pass(&mut self, spec: &LaneSpec, record: &Record) {
+        self.next.insert((record.input, record.partition), record.offset + 1);
+        self.snapshots.took(record.timestamp_ms);
+        self.runs.take(&spec.inputs[record.input].topic, record.partition, record.offset);
     }
 
     /// Takes a record: moves the position, applies it, appends the encoded effects to `out`.
@@ -71,8 +81,7 @@ impl<P: Processor> Task<P> {
             Err(Undecodable::Poison { code, text }) => Err(Outcome::Poison { code, text }),
             Ok(event) => Ok(event),
         };
-        self.next.insert((record.input, record.partition), record.offset + 1);
-        self.runs.take(&spec.inputs[record.input].topic, record.partition, record.offset);
+        self.pass(spec, record);
         let event = match event {
             Ok(event) => event,
             Err(poison) => return Ok(poison),

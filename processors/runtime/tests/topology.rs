@@ -158,7 +158,8 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
         "outputs_of_old = 1\n",
         &[
             "topology.toml: processors.\"executor\".outputs_of_old: is an unknown key; take it out; known keys here: doc, \
-           inputs, broadcast, outputs, state, journal",
+           inputs, broadcast, outputs, state, journal, \
+           snapshots",
         ],
     ),
     (
@@ -172,11 +173,41 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "journal = \"executor.journal\"\nsnapshots = \"executor.snapshots\"",
+        "journal = \"executor.journal\"",
+        &[
+            "topology.toml: topics.\"executor.snapshots\": has no writer; add it to the `outputs` of one processor or \
+             connector, or take the topic out",
+            "topology.toml: topics.\"executor.snapshots\": is read by nobody; add it to the `inputs` of a component, or \
+             take the topic out",
+            "topology.toml: processors.\"executor\".snapshots: is missing, so a restart would replay the whole log; \
+             declare a compacted topic with `schema = \"snapshot\"` and name it",
+        ],
+    ),
+    (
+        "partitions = 4\nschema = \"snapshot\"\ncleanup = \"compact\"\nmin_compaction_lag = \"1m\"\n\n\n",
+        "partitions = 2\nschema = \"snapshot\"\nretention = \"30d\"\n\n\n",
+        &[
+            "topology.toml: processors.\"executor\".snapshots: `executor.snapshots` is not compacted, so a processor that \
+             rests for long would lose its own; set `cleanup = \"compact\"` on the topic",
+            "topology.toml: processors.\"executor\".snapshots: `executor.snapshots` has 2 partitions, its inputs 4; give \
+             the topic as many partitions as the inputs: each task has its own",
+        ],
+    ),
+    (
+        "schema = \"clock\"\nretention = \"30d\"",
+        "schema = \"clock\"\nretention = \"12h\"",
+        &[
+            "topology.toml: topics.\"clock\".retention: is shorter than a day, so executor may outlive what it restarts \
+             from; keep it for a day at least, such as \"30d\"",
+        ],
+    ),
+    (
         "running hash of its outputs.\"\nkey = \"partition\"\npartitions = 4\nschema = \"journal\"\n\n[topics",
         "running hash of its outputs.\"\nkey = \"partition\"\npartitions = 2\nschema = \"journal\"\n\n[topics",
         &[
             "topology.toml: processors.\"validator\".journal: `validator.journal` has 2 partitions, its inputs 4; give the \
-           journal as many partitions as the inputs: each task has its own",
+           topic as many partitions as the inputs: each task has its own",
         ],
     ),
     (
@@ -240,7 +271,7 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "schema = \"reference.accounts\"\ncleanup = \"compact\"\nmin_compaction_lag = \"36500d\"",
+        "schema = \"reference.accounts\"\ncleanup = \"compact\"\nmin_compaction_lag = \"30d\"",
         "schema = \"reference.accounts\"\ncleanup = \"compact\"",
         &[
             "topology.toml: topics.\"reference.accounts\".min_compaction_lag: is missing, so a restart could miss a version \
@@ -253,7 +284,7 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
         &["topology.toml: topics.\"reference.accounts\".cleanup: is `squeeze`; write \"delete\" or \"compact\""],
     ),
     (
-        "schema = \"clock\"\nretention = \"forever\"",
+        "schema = \"clock\"\nretention = \"30d\"",
         "schema = \"clock\"\nretention = \"a week\"",
         &[
             "topology.toml: topics.\"clock\".retention: is `a week`; write a whole number with s, m, h or d after it, such \
@@ -261,7 +292,7 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "schema = \"clock\"\nretention = \"forever\"",
+        "schema = \"clock\"\nretention = \"30d\"",
         "schema = \"clock\"\nmin_compaction_lag = \"7d\"",
         &[
             "topology.toml: topics.\"clock\".min_compaction_lag: has no meaning where cleanup is \"delete\"; take it out, or \
@@ -285,6 +316,16 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
         "[connectors.settler]",
         &[
             "topology.toml: connectors.\"settler\": has the name of processors.\"settler\"; give one of them another name",
+        ],
+    ),
+    (
+        "[processors.settler]",
+        "[processors.executor-x]",
+        &[
+            "topology.toml: processors.\"executor-x\": begins with the name of processors.\"executor\" and `-`; give it a \
+             name that begins otherwise",
+            "topology.toml: topics.\"trades.executed\".dead_letters_by: is `settler`, which does not read the topic; name \
+             one of: executor-x, timescale, clickhouse",
         ],
     ),
     (
@@ -352,11 +393,15 @@ fn topics_get_their_final_configuration() {
     let forever = format!("cleanup.policy=delete retention.ms=-1 retention.bytes=-1 {rest}");
     assert_eq!(configs("orders"), forever);
     assert_eq!(configs("validator.journal"), forever);
-    assert_eq!(configs("clock"), forever, "a replay from the beginning needs all ticks");
+    let days_30_ms = 30 * 24 * 60 * 60 * 1_000_i64;
     assert_eq!(
-        configs("reference.instruments"),
-        format!("cleanup.policy=compact min.compaction.lag.ms=3153600000000 {rest}")
+        configs("clock"),
+        format!("cleanup.policy=delete retention.ms={days_30_ms} segment.ms=604800000 {rest}")
     );
+    let compacted =
+        |lag_ms: i64| format!("cleanup.policy=compact min.compaction.lag.ms={lag_ms} segment.bytes=67108864 {rest}");
+    assert_eq!(configs("reference.instruments"), compacted(days_30_ms));
+    assert_eq!(configs("executor.snapshots"), compacted(60_000));
     assert_eq!(
         configs("orders.dlq"),
         "cleanup.policy=delete retention.ms=31536000000 segment.ms=604800000 message.timestamp.type=LogAppendTime \
@@ -367,10 +412,10 @@ fn topics_get_their_final_configuration() {
 #[test]
 fn each_topic_that_components_read_has_a_dead_letter_topic() {
     let all = real().topics_with_dlq();
-    assert_eq!(all.len(), 11 + 9);
+    assert_eq!(all.len(), 13 + 9);
     for topic in real().topics {
         let dlq = topic.dead_letter_topic();
-        assert_eq!(dlq.is_none(), real().is_journal(&topic.name), "{}", topic.name);
+        assert_eq!(dlq.is_none(), real().is_own(&topic.name), "{}", topic.name);
         let Some(dlq) = dlq else { continue };
         let dlq = kafka_topic(&dlq);
         assert_eq!((dlq.partitions, dlq.schema), (topic.partitions, None));

@@ -8,6 +8,7 @@ mod journal;
 mod market;
 mod reference;
 mod settlement;
+mod snapshot;
 
 pub use command::*;
 pub use execution::*;
@@ -15,6 +16,7 @@ pub use journal::*;
 pub use market::*;
 pub use reference::*;
 pub use settlement::*;
+pub use snapshot::*;
 
 /// An Avro enum with `UNKNOWN` as its default symbol, and the name of each symbol.
 macro_rules! wire_enum {
@@ -29,6 +31,9 @@ macro_rules! wire_enum {
         }
 
         impl $name {
+            /// All symbols in the order of the schema: Avro writes an enum as its place in this list.
+            pub const ALL: &'static [Self] = &[Self::Unknown, $(Self::$variant,)*];
+
             /// The symbol as it stands in the schema.
             pub const fn symbol(self) -> &'static str {
                 match self {

@@ -27,6 +27,7 @@ pub(crate) fn each_wire_type(check: &mut impl Check) {
     check.check::<wire::MarketTick>("market.ticks");
     check.check::<wire::Tick>("clock");
     check.check::<wire::JournalEntry>("journal");
+    check.check::<wire::SnapshotPart>("snapshot");
 }
 
 /// `schemas/`.

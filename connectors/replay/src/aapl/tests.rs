@@ -2,7 +2,7 @@ use super::*;
 
 fn parse(rows: &str) -> Result<OrderFile, ReadError> {
     let text = format!("{}\n{rows}", Format::Orders.header());
-    OrderFile::parse(Table::new(Path::new("o.csv"), text.as_bytes(), Format::Orders)?, &Options::default())
+    OrderFile::from_reader(Path::new("o.csv"), text.as_bytes(), &Options::default())
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A book and a candle chart for the terminal. Takes plain numbers, prints text.
 
-use crate::audit::RestingBook;
+use crate::verify::RestingBook;
 use tapeline_domain::money::decimal;
 use tapeline_domain::types::ONE;
 

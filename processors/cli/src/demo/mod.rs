@@ -4,8 +4,8 @@ mod chart;
 mod progress;
 mod report;
 
-use crate::audit::audit;
 use crate::publish::{self, TopicPublisher};
+use crate::verify::audit;
 use crate::{apply, drain, parts, run};
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -90,7 +90,7 @@ fn on_running_parts(options: &DemoOptions, source: Source) -> Result<ExitCode> {
     ended.context("a component ended with an error")?;
 
     println!("\nReading the whole log and both databases back ...");
-    let audit = audit(&app, true)?;
+    let audit = audit(&app)?;
     report::print(&app, &audit, &sent)?;
     Ok(if audit.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,7 +1,7 @@
 //! What the demo shows at its end.
 
 use super::{Sent, chart};
-use crate::audit::Audit;
+use crate::verify::Audit;
 use anyhow::Result;
 use tapeline_domain::types::ONE;
 use tapeline_kafka::app::App;
@@ -44,8 +44,7 @@ pub(super) fn print(app: &App, audit: &Audit, sent: &Sent) -> Result<()> {
 fn print_latencies(audit: &Audit) {
     println!("\n── Latency of trades, by the broker's own append times, ms ───────");
     println!("{:<22} {:>8} {:>8} {:>8} {:>8}", "stage", "p50", "p95", "p99", "max");
-    for (stage, all) in &audit.flow.latencies {
-        let mut sorted = all.clone();
+    for (stage, mut sorted) in audit.flow.latencies() {
         sorted.sort_unstable();
         let at = |share: f64| sorted.get(((sorted.len() as f64 * share) as usize).min(sorted.len().max(1) - 1));
         let show = |value: Option<&i64>| value.map_or("-".into(), i64::to_string);

@@ -1,8 +1,9 @@
 //! One instrument: price levels with their queues, waiting stops, and the best displayed quotes.
 
 use super::order::{Order, key_price, price_key};
-use super::store::{Chain, List, Slot, Store};
+use super::store::{List, Slot, Store};
 use crate::execution::{Level, OrderStatus};
+use crate::image::{Damaged, Field, Source};
 use crate::types::{MAX_UNITS, Side, Units};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,6 +149,21 @@ impl Book {
         Some(quotes)
     }
 
+    /// What an image holds of a book beside its orders.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        self.symbol.put(out);
+        self.last_price.put(out);
+        self.told.put(out);
+    }
+
+    /// The book without its orders.
+    pub(super) fn get(from: &mut Source<'_>) -> Result<Self, Damaged> {
+        let mut book = Self::new(Field::get(from)?);
+        book.last_price = Field::get(from)?;
+        book.told = Field::get(from)?;
+        Ok(book)
+    }
+
     const fn stops_mut(&mut self, side: Side) -> &mut BTreeSet<(i64, u64, Slot)> {
         match side {
             Side::Buy => &mut self.buy_stops,
@@ -188,18 +204,29 @@ impl Ladder {
         Some((*key, queue.list.head()?))
     }
 
+    /// Whether orders rest at this price.
+    pub(super) fn has_level(&self, price: Units) -> bool {
+        self.levels.contains_key(&price_key(self.side, price))
+    }
+
     /// Queues at `limit_key` or better, best first.
     pub(super) fn up_to(&self, limit_key: i64) -> impl Iterator<Item = &Queue> {
         self.levels.range(..=limit_key).map(|(_, queue)| queue)
     }
 
-    /// Puts an order at the back of its price level.
+    /// Puts an order at the back of its price level, where its next slice shows.
     pub(super) fn push(&mut self, orders: &mut Store, slot: Slot) {
         let order = &mut orders[slot];
         order.displayed = order.slice();
+        self.put_back(orders, slot);
+    }
+
+    /// Puts an order at the back of its price level with the slice that shows of it already.
+    pub(super) fn put_back(&mut self, orders: &mut Store, slot: Slot) {
+        let order = &orders[slot];
         let queue = self.levels.entry(price_key(self.side, order.state.price)).or_default();
         queue.displayed += i128::from(order.displayed);
-        orders.push_back(&mut queue.list, Chain::Queue, slot);
+        orders.enqueue(&mut queue.list, slot);
         self.orders += 1;
     }
 
@@ -237,7 +264,7 @@ impl Ladder {
         let displayed = std::mem::take(&mut order.displayed);
         if let Some(queue) = self.levels.get_mut(&key) {
             queue.displayed -= i128::from(displayed);
-            orders.unlink(&mut queue.list, Chain::Queue, slot);
+            orders.dequeue(&mut queue.list, slot);
             self.orders -= 1;
             if queue.list.is_empty() {
                 self.levels.remove(&key);

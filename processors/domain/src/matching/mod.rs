@@ -19,11 +19,13 @@
 //! | `stops.rs` | stop orders wait, are elected and run |
 //! | `amend.rs` | amend, cancel, cancel-all |
 //! | `expiry.rs` | ticks end DAY and GTD orders |
+//! | `image.rs` | the state as an image, and back |
 
 mod amend;
 mod book;
 mod expiry;
 mod hash;
+mod image;
 mod order;
 mod stops;
 mod store;

@@ -24,6 +24,10 @@ pub(super) struct Order {
     pub(super) self_trade_prevention: SelfTradePrevention,
     /// Neighbours in the lists that it is in, by `store::Chain`.
     pub(super) links: [Link; 3],
+    /// False for what is left in a free slot.
+    pub(super) is_stored: bool,
+    /// The image that it was written into last.
+    pub(super) saved_in: u32,
 }
 
 /// Price as a sort key: the best price of a side has the lowest.
@@ -74,6 +78,8 @@ impl Order {
             post_only: terms.post_only,
             self_trade_prevention: terms.self_trade_prevention,
             links: [Link::default(); 3],
+            is_stored: false,
+            saved_in: 0,
         }
     }
 

@@ -3,9 +3,14 @@
 //! Three lists go through each order: the queue of its price level (the book's), the open orders of its account in
 //! its book, and the orders that expire at the same time. The last two have no order that anyone may rely on: who
 //! reads them sorts.
+//!
+//! Whatever changes an order or the queue that it stands in goes through this module; so this is where an image at work
+//! ([`crate::image`]) gets hold of an order as it was.
 
 use super::hash::FastMap;
+use super::image::put_order;
 use super::order::Order;
+use crate::image::{Blocks, Walk};
 use crate::types::{OrderId, TimeMs};
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
@@ -32,6 +37,12 @@ pub(super) enum Chain {
 pub(super) struct Link {
     previous: Slot,
     next: Slot,
+}
+
+impl Link {
+    pub(super) const fn next(self) -> Option<Slot> {
+        if self.next == NONE { None } else { Some(self.next) }
+    }
 }
 
 impl Default for Link {
@@ -72,6 +83,8 @@ pub(super) struct Store {
     by_id: FastMap<OrderId, Slot>,
     by_account: FastMap<(u32, u32), List>,
     by_expiry: BTreeMap<TimeMs, List>,
+    walk: Walk,
+    pub(super) blocks: Blocks,
 }
 
 impl Index<Slot> for Store {
@@ -84,6 +97,7 @@ impl Index<Slot> for Store {
 
 impl IndexMut<Slot> for Store {
     fn index_mut(&mut self, slot: Slot) -> &mut Order {
+        self.touch(slot);
         &mut self.slots[slot as usize]
     }
 }
@@ -95,7 +109,8 @@ impl Store {
     }
 
     /// Stores an order and enters it in all indices. Its place in the book is the book's affair.
-    pub(super) fn insert(&mut self, order: Order) -> Slot {
+    pub(super) fn insert(&mut self, mut order: Order) -> Slot {
+        (order.is_stored, order.saved_in) = (true, self.walk.image());
         let (order_id, owner, expires_at_ms) = (order.state.order_id, owner(&order), order.expires_at_ms);
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -117,7 +132,8 @@ impl Store {
 
     /// Forgets an order that is in no book any more.
     pub(super) fn release(&mut self, slot: Slot) {
-        let order = &self.slots[slot as usize];
+        let order = &mut self[slot];
+        order.is_stored = false;
         let (order_id, owner, expires_at_ms) = (order.state.order_id, owner(order), order.expires_at_ms);
         self.by_id.remove(&order_id);
         if let Some(list) = self.by_account.get_mut(&owner) {
@@ -144,14 +160,58 @@ impl Store {
         order
     }
 
-    /// Appends to a list.
-    pub(super) fn push_back(&mut self, list: &mut List, chain: Chain, slot: Slot) {
-        push_back(&mut self.slots, list, chain, slot);
+    /// Appends to the queue of a price level.
+    pub(super) fn enqueue(&mut self, queue: &mut List, slot: Slot) {
+        self.touch(queue.tail);
+        self.touch(slot);
+        push_back(&mut self.slots, queue, Chain::Queue, slot);
     }
 
-    /// Removes from a list.
-    pub(super) fn unlink(&mut self, list: &mut List, chain: Chain, slot: Slot) {
-        unlink(&mut self.slots, list, chain, slot);
+    /// Removes from the queue of a price level.
+    pub(super) fn dequeue(&mut self, queue: &mut List, slot: Slot) {
+        // An image names successors only: the one behind does not change for it.
+        self.touch(self[slot].links[Chain::Queue as usize].previous);
+        self.touch(slot);
+        unlink(&mut self.slots, queue, Chain::Queue, slot);
+    }
+
+    /// Begins an image of all orders that are stored now.
+    pub(super) fn begin_image(&mut self, block_bytes: usize) {
+        self.walk.begin(self.slots.len());
+        self.blocks = Blocks::new(block_bytes);
+    }
+
+    /// The next block of the image.
+    pub(super) fn next_block(&mut self) -> Option<Vec<u8>> {
+        while !self.blocks.is_one_full()
+            && let Some(slot) = self.walk.step()
+        {
+            self.save(slot);
+        }
+        self.blocks.take()
+    }
+
+    /// How many orders are stored.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// To be called before an order, or its place in a queue, changes.
+    fn touch(&mut self, slot: Slot) {
+        if self.walk.is_ahead(slot) {
+            self.save(slot);
+        }
+    }
+
+    /// Writes an order into the image at work, unless it is in it or was not there when the image began.
+    fn save(&mut self, slot: Slot) {
+        let order = &mut self.slots[slot as usize];
+        if order.saved_in != self.walk.image() {
+            order.saved_in = self.walk.image();
+            if order.is_stored {
+                self.blocks.put(|out| put_order(slot, order, out));
+            }
+        }
     }
 
     /// The slots of a list from its head on.

@@ -2,6 +2,7 @@
 
 use super::Hold;
 use crate::command::FirstVerdict;
+use crate::image::{Damaged, Field, Source, field_struct};
 use crate::settlement::OrderRest;
 use crate::types::{Account, OrderId, OrderType, Side, Units};
 use smol_str::SmolStr;
@@ -43,15 +44,72 @@ pub struct OpenOrder {
 
 #[derive(Debug, Default)]
 pub(super) struct AccountState {
+    name: SmolStr,
     pub(super) reference: Option<Account>,
     /// Few assets an account: a short list is faster than a map and has an order.
     balances: Vec<(SmolStr, Balance)>,
     orders: HashMap<OrderId, OpenOrder>,
     order_ids: HashMap<SmolStr, OrderId>,
     verdicts: HashMap<SmolStr, FirstVerdict>,
+    /// The image that it was written into last.
+    pub(super) saved_in: u32,
+}
+
+field_struct! {
+    Balance { available, reserved }
+    OpenOrder {
+        client_order_id,
+        instrument,
+        side,
+        order_type,
+        price,
+        quantity,
+        leaves,
+        reserved,
+        reserve_asset,
+        taker_fee_ppm,
+    }
 }
 
 impl AccountState {
+    /// An account with nothing in it.
+    pub(super) fn new(name: SmolStr) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    pub(super) const fn name(&self) -> &SmolStr {
+        &self.name
+    }
+
+    /// All of it but the remembered verdicts.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        self.name.put(out);
+        self.reference.put(out);
+        self.balances.put(out);
+        // By identity, so that the same state gives the same bytes.
+        let mut order_ids: Vec<OrderId> = self.orders.keys().copied().collect();
+        order_ids.sort_unstable();
+        (order_ids.len() as u64).put(out);
+        for order_id in order_ids {
+            order_id.put(out);
+            self.orders[&order_id].put(out);
+        }
+    }
+
+    pub(super) fn get(from: &mut Source<'_>) -> Result<Self, Damaged> {
+        let mut account = Self::new(Field::get(from)?);
+        account.reference = Field::get(from)?;
+        account.balances = Field::get(from)?;
+        for (order_id, order) in Vec::<(OrderId, OpenOrder)>::get(from)? {
+            account.open_order(order_id, order);
+        }
+        if account.orders.len() == account.order_ids.len() {
+            Ok(account)
+        } else {
+            Err(Damaged(format!("two open orders of {} share an identity", account.name)))
+        }
+    }
+
     pub(super) fn balance(&self, asset: &str) -> Balance {
         self.balances.iter().find(|(name, _)| name == asset).map(|(_, balance)| *balance).unwrap_or_default()
     }
@@ -105,6 +163,11 @@ impl AccountState {
             .get(client_order_id)
             .copied()
             .or_else(|| open().map(|order_id| FirstVerdict { command_id: *order_id, rejected: None }))
+    }
+
+    /// The remembered verdict alone.
+    pub(super) fn remembered(&self, client_order_id: &str) -> Option<FirstVerdict> {
+        self.verdicts.get(client_order_id).copied()
     }
 
     pub(super) fn remember(&mut self, client_order_id: SmolStr, verdict: FirstVerdict) {

@@ -38,7 +38,7 @@ impl Risk {
         let instrument = self.instrument(command)?;
         self.account_may(command)?;
         let mut order = terms::order_terms(at.time_ms, command, instrument)?;
-        let state = self.accounts.get(&command.account);
+        let state = self.account(&command.account);
         let open = state.map_or(0, |state| state.open_orders()) as i64;
         let limit = state.and_then(|state| state.reference.as_ref()).map_or(0, |account| account.max_open_orders);
         if open >= limit {
@@ -146,7 +146,7 @@ impl Risk {
     }
 
     fn account_may(&self, command: &Command) -> Result<(), Refusal> {
-        let account = self.accounts.get(&command.account).and_then(|state| state.reference.as_ref());
+        let account = self.account(&command.account).and_then(|state| state.reference.as_ref());
         match account {
             None => refuse(Why::UnknownAccount, format!("There is no account {}.", command.account)),
             Some(account) if account.status != AccountStatus::Active && !only_cancels(command.kind) => refuse(
@@ -161,7 +161,7 @@ impl Risk {
         let Some(target) = &command.target_client_order_id else {
             return refuse(Why::UnknownOrder, "The command names no order: set target_client_order_id.");
         };
-        let found = self.accounts.get(&command.account).and_then(|state| state.order_of(target));
+        let found = self.account(&command.account).and_then(|state| state.order_of(target));
         found.map_or_else(|| refuse(Why::UnknownOrder, format!("The account has no open order {target}.")), Ok)
     }
 

@@ -5,6 +5,7 @@
 //! any knowledge of the book (an order may have been filled by the time its cancel is accepted; the executor tells).
 
 mod account;
+mod image;
 mod ladder;
 mod terms;
 
@@ -12,6 +13,7 @@ pub use account::{Balance, OpenOrder};
 
 use crate::accepted::{Accepted, Action};
 use crate::command::{Command, CommandKind, FirstVerdict, RejectReason, Rejection};
+use crate::image::{Blocks, Walk};
 use crate::settlement::{Bucket, Settlement};
 use crate::types::{Account, CommandId, Instrument, Side, TimeMs, Units};
 use account::AccountState;
@@ -68,9 +70,23 @@ pub struct CommandAt {
 #[derive(Debug, Default)]
 pub struct Risk {
     instruments: HashMap<SmolStr, Instrument>,
-    accounts: HashMap<SmolStr, AccountState>,
+    accounts: Vec<AccountState>,
+    account_by_name: HashMap<SmolStr, u32>,
     /// Client order ids in the order in which they came, to forget them after [`DUPLICATE_WINDOW_MS`].
-    remembered: VecDeque<(TimeMs, SmolStr, SmolStr)>,
+    remembered: VecDeque<Remembered>,
+    walk: Walk,
+    blocks: Blocks,
+    /// How many of the front of `remembered` the image at work has, and how many it still lacks.
+    remembered_saved: usize,
+    remembered_due: usize,
+}
+
+/// A client order id that was used.
+#[derive(Debug)]
+struct Remembered {
+    at_ms: TimeMs,
+    account: u32,
+    client_order_id: SmolStr,
 }
 
 impl Risk {
@@ -86,25 +102,51 @@ impl Risk {
 
     /// Takes over a new version of an account; balances and orders stay.
     pub fn set_account(&mut self, account: Account) {
-        let state = self.accounts.entry(account.id.clone()).or_default();
-        state.reference = Some(account);
+        let name = account.id.clone();
+        self.account_entry(&name).reference = Some(account);
     }
 
     /// Forgets an account's reference data (a tombstone); balances and orders stay.
     pub fn remove_account(&mut self, id: &str) {
-        if let Some(state) = self.accounts.get_mut(id) {
-            state.reference = None;
+        if let Some(index) = self.account_by_name.get(id).copied() {
+            self.account_mut(index).reference = None;
         }
     }
 
     /// Balance of an account, for tests and audits.
     pub fn balance(&self, account: &str, asset: &str) -> Balance {
-        self.accounts.get(account).map(|state| state.balance(asset)).unwrap_or_default()
+        self.account(account).map(|state| state.balance(asset)).unwrap_or_default()
     }
 
     /// Number of open orders of an account, for tests and audits.
     pub fn open_orders(&self, account: &str) -> usize {
-        self.accounts.get(account).map_or(0, AccountState::open_orders)
+        self.account(account).map_or(0, AccountState::open_orders)
+    }
+
+    fn account(&self, name: &str) -> Option<&AccountState> {
+        self.account_by_name.get(name).map(|index| &self.accounts[*index as usize])
+    }
+
+    /// Each change of an account goes through here: an image at work gets it as it was.
+    fn account_mut(&mut self, index: u32) -> &mut AccountState {
+        if self.walk.is_ahead(index) {
+            self.save_account(index);
+        }
+        &mut self.accounts[index as usize]
+    }
+
+    /// The account, made if there is none yet.
+    fn account_entry(&mut self, name: &SmolStr) -> &mut AccountState {
+        let index = match self.account_by_name.get(name) {
+            Some(index) => *index,
+            None => {
+                let index = self.accounts.len() as u32;
+                self.accounts.push(AccountState::new(name.clone()));
+                self.account_by_name.insert(name.clone(), index);
+                index
+            }
+        };
+        self.account_mut(index)
     }
 
     /// Decides on a command; an accepted one has its funds reserved when this returns.
@@ -141,7 +183,7 @@ impl Risk {
     /// # Errors
     /// [`Overdraft`] if a balance would fall below zero; nothing is changed then.
     pub fn settle(&mut self, settlement: &Settlement) -> Result<(), Overdraft> {
-        let state = self.accounts.entry(settlement.account.clone()).or_default();
+        let state = self.account_entry(&settlement.account);
         let own = settlement.postings.iter().filter(|line| line.account == settlement.account);
         let mut changes: Vec<(&SmolStr, Balance)> = Vec::with_capacity(2);
         for line in own {
@@ -174,7 +216,7 @@ impl Risk {
     }
 
     fn first_verdict(&self, command: &Command) -> Option<FirstVerdict> {
-        self.accounts.get(&command.account)?.first_verdict(&command.client_order_id)
+        self.account(&command.account)?.first_verdict(&command.client_order_id)
     }
 
     fn rejection(at: CommandAt, command: &Command, refusal: Refusal, original: Option<FirstVerdict>) -> Rejection {
@@ -193,7 +235,7 @@ impl Risk {
 
     /// Reserves funds and opens the order.
     fn take_effect(&mut self, at: CommandAt, command: &Command, action: &Action, hold: Option<Hold>) {
-        let state = self.accounts.entry(command.account.clone()).or_default();
+        let state = self.account_entry(&command.account);
         if let Some(hold) = hold {
             state.reserve(&hold);
         }
@@ -219,25 +261,28 @@ impl Risk {
 
     /// Remembers the verdict of known accounts only, so that made-up account names can't fill the memory.
     fn remember(&mut self, at: CommandAt, command: &Command, decision: &Decision) {
-        let Some(state) = self.accounts.get_mut(&command.account).filter(|state| state.reference.is_some()) else {
+        let Some(account) = self.account_by_name.get(&command.account).copied() else { return };
+        // Verdicts are written into an image with `remembered`, so none of an account's own fields changes here.
+        let state = &mut self.accounts[account as usize];
+        if state.reference.is_none() {
             return;
-        };
+        }
         let rejected = match decision {
             Decision::Accepted(_) => None,
             Decision::Rejected(rejection) if rejection.reason == RejectReason::Malformed => return,
             Decision::Rejected(rejection) => Some(rejection.reason),
         };
         let verdict = FirstVerdict { command_id: at.command_id, rejected };
-        state.remember(command.client_order_id.clone(), verdict);
-        self.remembered.push_back((at.time_ms, command.account.clone(), command.client_order_id.clone()));
+        let client_order_id = command.client_order_id.clone();
+        state.remember(client_order_id.clone(), verdict);
+        self.remembered.push_back(Remembered { at_ms: at.time_ms, account, client_order_id });
     }
 
     fn forget_old(&mut self, now_ms: TimeMs) {
-        while self.remembered.front().is_some_and(|(at_ms, ..)| now_ms - at_ms > DUPLICATE_WINDOW_MS) {
-            if let Some((_, account, client_order_id)) = self.remembered.pop_front()
-                && let Some(state) = self.accounts.get_mut(&account)
-            {
-                state.forget(&client_order_id);
+        while self.remembered.front().is_some_and(|first| now_ms - first.at_ms > DUPLICATE_WINDOW_MS) {
+            self.save_oldest();
+            if let Some(oldest) = self.remembered.pop_front() {
+                self.accounts[oldest.account as usize].forget(&oldest.client_order_id);
             }
         }
     }

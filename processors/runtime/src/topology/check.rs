@@ -1,13 +1,17 @@
 //! What must fit together in a topology, rule by rule. Each rule says where it is broken and how to mend it.
 
-use super::model::{Component, KEY_PARTITION, ProcessorSpec, Topic};
+use super::model::{Cleanup, Component, KEY_PARTITION, ProcessorSpec, Retention, Topic};
 use super::{Problem, Topology};
 use tapeline_schemas::codec::schema_of_stem;
+
+/// Snapshots are minutes old while a processor works; a day leaves time to mend one that does not.
+const SHORTEST_INPUT_RETENTION_MS: i64 = 24 * 60 * 60 * 1_000;
 
 pub(super) fn check(topology: &Topology) -> Vec<Problem> {
     let components = topology.components();
     let mut checker = Checker { topology, components: &components, problems: Vec::new() };
     checker.component_names_are_unique();
+    checker.transactional_ids_are_apart();
     checker.named_topics_are_declared();
     for topic in &topology.topics {
         checker.one_writer(topic);
@@ -19,6 +23,8 @@ pub(super) fn check(topology: &Topology) -> Vec<Problem> {
     for processor in &topology.processors {
         checker.inputs_are_co_partitioned(processor);
         checker.order_of_inputs_is_kept(processor);
+        checker.state_has_snapshots(processor);
+        checker.inputs_outlast_snapshots(processor);
     }
     checker.problems
 }
@@ -40,6 +46,17 @@ impl Checker<'_> {
             if let Some(other) = self.components[..index].iter().find(|other| other.name == component.name) {
                 let what = format!("has the name of {}.\"{}\"", other.kind, other.name);
                 self.problem((component.kind, component.name, ""), what, "give one of them another name");
+            }
+        }
+    }
+
+    /// A processor's transactional ids begin with its name and `-`; by that its lanes know what is theirs to fence.
+    fn transactional_ids_are_apart(&mut self) {
+        for processor in &self.topology.processors {
+            let begins = |other: &&ProcessorSpec| processor.name.starts_with(&format!("{}-", other.name));
+            if let Some(other) = self.topology.processors.iter().find(begins) {
+                let what = format!("begins with the name of processors.\"{}\" and `-`", other.name);
+                self.problem(("processors", &processor.name, ""), what, "give it a name that begins otherwise");
             }
         }
     }
@@ -81,7 +98,7 @@ impl Checker<'_> {
     }
 
     fn some_reader(&mut self, topic: &Topic) {
-        if self.readers(topic).is_empty() && !self.topology.is_journal(&topic.name) {
+        if self.readers(topic).is_empty() && !self.topology.is_own(&topic.name) {
             let mend = "add it to the `inputs` of a component, or take the topic out";
             self.problem(("topics", &topic.name, ""), "is read by nobody".into(), mend);
         }
@@ -92,7 +109,7 @@ impl Checker<'_> {
         match &topic.schema {
             None => {
                 let mut readers = self.readers(topic).join(", ");
-                if readers.is_empty() && self.topology.is_journal(&topic.name) {
+                if readers.is_empty() && self.topology.is_own(&topic.name) {
                     readers = "its processor".into();
                 }
                 if !readers.is_empty() {
@@ -173,14 +190,55 @@ impl Checker<'_> {
             }
             return;
         };
-        let (journal, first) = (self.topology.topic(journal), processor.inputs.first());
+        self.has_a_partition_for_each_task(at, journal, processor);
+    }
+
+    fn has_a_partition_for_each_task(&mut self, at: (&str, &str, &str), own: &str, processor: &ProcessorSpec) {
+        let (own, first) = (self.topology.topic(own), processor.inputs.first());
         let first = first.and_then(|name| self.topology.topic(name));
-        if let (Some(journal), Some(first)) = (journal, first)
-            && journal.partitions != first.partitions
+        if let (Some(own), Some(first)) = (own, first)
+            && own.partitions != first.partitions
         {
-            let what =
-                format!("`{}` has {} partitions, its inputs {}", journal.name, journal.partitions, first.partitions);
-            self.problem(at, what, "give the journal as many partitions as the inputs: each task has its own");
+            let what = format!("`{}` has {} partitions, its inputs {}", own.name, own.partitions, first.partitions);
+            self.problem(at, what, "give the topic as many partitions as the inputs: each task has its own");
+        }
+    }
+
+    fn state_has_snapshots(&mut self, processor: &ProcessorSpec) {
+        let at = ("processors", processor.name.as_str(), "snapshots");
+        let Some(snapshots) = &processor.snapshots else {
+            if processor.state {
+                let what = "is missing, so a restart would replay the whole log".into();
+                self.problem(at, what, "declare a compacted topic with `schema = \"snapshot\"` and name it");
+            }
+            return;
+        };
+        if let Some(topic) = self.topology.topic(snapshots)
+            && !matches!(topic.cleanup, Cleanup::Compact { .. })
+        {
+            let what = format!("`{snapshots}` is not compacted, so a processor that rests for long would lose its own");
+            self.problem(at, what, "set `cleanup = \"compact\"` on the topic");
+        }
+        self.has_a_partition_for_each_task(at, snapshots, processor);
+    }
+
+    /// A restart takes the newest snapshot, or the one before, and needs all input from there on.
+    fn inputs_outlast_snapshots(&mut self, processor: &ProcessorSpec) {
+        if !processor.state {
+            return;
+        }
+        let topology = self.topology;
+        for name in processor.inputs.iter().chain(&processor.broadcast).chain(&processor.journal) {
+            let Some(topic) = topology.topic(name) else { continue };
+            let (key, kept_ms) = match topic.cleanup {
+                Cleanup::Delete { retention: Retention::Forever } => continue,
+                Cleanup::Delete { retention: Retention::Ms(ms) } => ("retention", ms),
+                Cleanup::Compact { min_compaction_lag_ms } => ("min_compaction_lag", min_compaction_lag_ms),
+            };
+            if kept_ms < SHORTEST_INPUT_RETENTION_MS {
+                let what = format!("is shorter than a day, so {} may outlive what it restarts from", processor.name);
+                self.problem(("topics", name, key), what, "keep it for a day at least, such as \"30d\"");
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::model::Topic;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NodeKind {
     Topic,
-    Journal,
+    Own,
     Processor,
     Sink,
     Connector,
@@ -21,7 +21,7 @@ pub(super) enum EdgeKind {
     /// Every task reads all of it.
     Broadcast,
     /// Written and read by its processor alone.
-    Journal,
+    Own,
 }
 
 /// A box of the drawing.
@@ -57,8 +57,8 @@ pub(super) fn graph(topology: &Topology) -> Graph {
         nodes.push(Node { kind, name: name.to_owned(), note, doc: doc.to_owned() });
     };
     for topic in &topology.topics {
-        let journal = topology.is_journal(&topic.name);
-        let kind = if journal { NodeKind::Journal } else { NodeKind::Topic };
+        let own = topology.is_own(&topic.name);
+        let kind = if own { NodeKind::Own } else { NodeKind::Topic };
         node(kind, &topic.name, topic_note(topic), &topic.doc);
     }
     for spec in &topology.processors {
@@ -95,7 +95,7 @@ fn edges(topology: &Topology) -> Vec<Edge> {
             edges.extend(topic_index(topic).map(|from| Edge { from, to: component_index, kind, feedback: false }));
         }
         for (key, topic) in &component.writes {
-            let kind = if *key == "journal" { EdgeKind::Journal } else { EdgeKind::Flow };
+            let kind = if matches!(*key, "journal" | "snapshots") { EdgeKind::Own } else { EdgeKind::Flow };
             edges.extend(topic_index(topic).map(|to| Edge { from: component_index, to, kind, feedback: false }));
         }
     }

@@ -9,7 +9,7 @@ pub(super) fn mermaid(topology: &Topology) -> String {
     let mut text = String::from("flowchart LR\n");
     for node in &nodes {
         let (open, close) = match node.kind {
-            NodeKind::Topic | NodeKind::Journal => ("([", "])"),
+            NodeKind::Topic | NodeKind::Own => ("([", "])"),
             NodeKind::Processor => ("[[", "]]"),
             NodeKind::Sink => ("[(", ")]"),
             NodeKind::Connector => ("{{", "}}"),
@@ -22,7 +22,7 @@ pub(super) fn mermaid(topology: &Topology) -> String {
             (true, _) => "-. feedback .->",
             (false, EdgeKind::Flow) => "-->",
             (false, EdgeKind::Broadcast) => "-. to every task .->",
-            (false, EdgeKind::Journal) => "<-.->",
+            (false, EdgeKind::Own) => "<-.->",
         };
         let _ = writeln!(text, "  {} {arrow} {}", id(&nodes[edge.from]), id(&nodes[edge.to]));
     }
@@ -38,7 +38,7 @@ pub(super) fn mermaid(topology: &Topology) -> String {
 
 const CLASSES: [(&str, NodeKind); 5] = [
     ("topic", NodeKind::Topic),
-    ("journal", NodeKind::Journal),
+    ("journal", NodeKind::Own),
     ("processor", NodeKind::Processor),
     ("sink", NodeKind::Sink),
     ("connector", NodeKind::Connector),
@@ -55,7 +55,7 @@ const COLOURS: &str = "  classDef topic fill:#dbeafe,stroke:#2563eb,color:#0f172
 /// An identifier that no two nodes share: kind, then the name with each byte but letters and digits replaced.
 fn id(node: &Node) -> String {
     let mut id = String::from(match node.kind {
-        NodeKind::Topic | NodeKind::Journal => "topic_",
+        NodeKind::Topic | NodeKind::Own => "topic_",
         NodeKind::Processor => "processor_",
         NodeKind::Sink => "sink_",
         NodeKind::Connector => "connector_",

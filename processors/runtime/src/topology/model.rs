@@ -11,6 +11,8 @@ const DAY_MS: i64 = 86_400_000;
 const DEAD_LETTER_RETENTION_MS: i64 = 365 * DAY_MS;
 /// Room for the headers that a dead letter has on top of the record that it holds.
 const DEAD_LETTER_HEADER_BYTES: i64 = 64 << 10;
+/// Segments of compacted topics.
+const COMPACTED_SEGMENT_BYTES: i64 = 64 << 20;
 /// Kafka's default of `segment.ms`.
 const SEGMENT_MS: i64 = 7 * DAY_MS;
 
@@ -77,12 +79,14 @@ pub struct ProcessorSpec {
     pub inputs: Vec<String>,
     /// Inputs that every task reads in full.
     pub broadcast: Vec<String>,
-    /// What it writes, its journal not among them.
+    /// What it writes, its journal and snapshots not among them.
     pub outputs: Vec<String>,
     /// Whether it keeps state.
     pub state: bool,
     /// Its journal topic.
     pub journal: Option<String>,
+    /// The topic of its snapshots.
+    pub snapshots: Option<String>,
 }
 
 /// A sink: a view in a database that folds topics.
@@ -151,9 +155,11 @@ impl Topology {
         self.sinks.iter().find(|sink| sink.name == name)
     }
 
-    /// Whether the topic is some processor's journal.
-    pub fn is_journal(&self, topic: &str) -> bool {
-        self.processors.iter().any(|processor| processor.journal.as_deref() == Some(topic))
+    /// Whether the topic is some processor's journal or holds its snapshots: it alone writes and reads it.
+    pub fn is_own(&self, topic: &str) -> bool {
+        let owns =
+            |spec: &ProcessorSpec| [&spec.journal, &spec.snapshots].iter().any(|own| own.as_deref() == Some(topic));
+        self.processors.iter().any(owns)
     }
 
     /// All topics that the broker must have, each followed by its dead-letter topic, with their configuration.
@@ -164,7 +170,7 @@ impl Topology {
             .collect()
     }
 
-    /// All components, in the file's order, journals among what processors write.
+    /// All components, in the file's order, journals and snapshots among what processors write.
     pub(super) fn components(&self) -> Vec<Component<'_>> {
         fn under<'a>(key: &'static str, topics: &'a [String]) -> impl Iterator<Item = (&'static str, &'a str)> {
             topics.iter().map(move |topic| (key, topic.as_str()))
@@ -173,7 +179,10 @@ impl Topology {
             kind: "processors",
             name: &spec.name,
             reads: under("inputs", &spec.inputs).chain(under("broadcast", &spec.broadcast)).collect(),
-            writes: under("outputs", &spec.outputs).chain(under("journal", spec.journal.as_slice())).collect(),
+            writes: under("outputs", &spec.outputs)
+                .chain(under("journal", spec.journal.as_slice()))
+                .chain(under("snapshots", spec.snapshots.as_slice()))
+                .collect(),
         });
         let sinks = self.sinks.iter().map(|spec| Component {
             kind: "sinks",
@@ -228,7 +237,12 @@ fn configs(cleanup: Cleanup, max_message_bytes: i64) -> Vec<(String, String)> {
             ("segment.ms", ms.min(SEGMENT_MS).to_string()),
         ],
         Cleanup::Compact { min_compaction_lag_ms } => {
-            vec![("cleanup.policy", "compact".into()), ("min.compaction.lag.ms", min_compaction_lag_ms.to_string())]
+            vec![
+                ("cleanup.policy", "compact".into()),
+                ("min.compaction.lag.ms", min_compaction_lag_ms.to_string()),
+                // Only closed segments are compacted: a gigabyte of each partition's old snapshots would stay.
+                ("segment.bytes", COMPACTED_SEGMENT_BYTES.to_string()),
+            ]
         }
     };
     // The broker's append time, so that no publisher sets the clock.

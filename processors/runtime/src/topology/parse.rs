@@ -166,6 +166,7 @@ fn processor(name: &str, section: &mut Section<'_>) -> ProcessorSpec {
         outputs: section.texts("outputs"),
         state: section.flag("state"),
         journal: section.text("journal"),
+        snapshots: section.text("snapshots"),
     }
 }
 

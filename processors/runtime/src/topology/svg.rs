@@ -17,7 +17,7 @@ const PADDING: f64 = 13.0;
 /// How far beneath everything the feedback runs.
 const FEEDBACK_DROP: f64 = 26.0;
 const LEGEND_HEIGHT: f64 = 44.0;
-/// How far beneath the other edges that of a journal starts.
+/// How far beneath the other edges those of a journal and of snapshots start.
 const JOURNAL_DROP: f64 = 13.0;
 const CORNER: f64 = 10.0;
 
@@ -139,7 +139,7 @@ impl Drawing<'_> {
         let mut drawn = BTreeSet::new();
         for (index, edge) in self.graph.edges.iter().enumerate().filter(|(_, edge)| !edge.feedback) {
             let mut from = self.right_of(edge.from);
-            if edge.kind == EdgeKind::Journal {
+            if edge.kind == EdgeKind::Own {
                 from.1 += JOURNAL_DROP;
             }
             for layer in self.layout.layer[edge.from] + 1..self.layout.layer[edge.to] {
@@ -152,7 +152,7 @@ impl Drawing<'_> {
                 from = (right, *y);
             }
             let class = if edge.kind == EdgeKind::Flow { "edge" } else { "edge dashed" };
-            let both = if edge.kind == EdgeKind::Journal { " marker-start=\"url(#tip)\"" } else { "" };
+            let both = if edge.kind == EdgeKind::Own { " marker-start=\"url(#tip)\"" } else { "" };
             let curve = curve(from, ports[&index]);
             self.add(format_args!("    <path class=\"{class}\" d=\"{curve}\"{both} marker-end=\"url(#tip)\"/>\n"));
         }
@@ -225,7 +225,7 @@ impl Drawing<'_> {
     fn shape(&mut self, kind: NodeKind, (x, y): Point, (width, height): (f64, f64)) {
         let (class, half) = (class(kind), height / 2.0);
         match kind {
-            NodeKind::Topic | NodeKind::Journal | NodeKind::Processor => {
+            NodeKind::Topic | NodeKind::Own | NodeKind::Processor => {
                 let radius = if kind == NodeKind::Processor { 4.0 } else { half };
                 self.add(format_args!(
                     "      <rect class=\"shape {class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" \
@@ -286,7 +286,7 @@ const LEGEND: [(Sample, &str); 7] = [
     (Sample::Shape(NodeKind::Connector), "from outside"),
     (Sample::Shape(NodeKind::Topic), "topic: by key · partitions"),
     (Sample::Shape(NodeKind::Processor), "processor"),
-    (Sample::Shape(NodeKind::Journal), "its journal"),
+    (Sample::Shape(NodeKind::Own), "its journal, its snapshots"),
     (Sample::Shape(NodeKind::Sink), "view in a database"),
     (Sample::Line("edge dashed"), "every task reads all"),
     (Sample::Line("edge dashed back"), "feedback"),
@@ -299,7 +299,7 @@ fn legend_entry_width(text: &str) -> f64 {
 const fn class(kind: NodeKind) -> &'static str {
     match kind {
         NodeKind::Topic => "topic",
-        NodeKind::Journal => "journal",
+        NodeKind::Own => "journal",
         NodeKind::Processor => "processor",
         NodeKind::Sink => "sink",
         NodeKind::Connector => "connector",

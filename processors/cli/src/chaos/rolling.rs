@@ -1,0 +1,153 @@
+//! A rolling restart: three instances of each processor, ended by SIGTERM and started again one by one under load, as an
+//! upgrade does it. Clients must not notice: each order ends, and no second shows a p99 from order to settled above
+//! [`LIMIT`].
+
+use super::fleet::{Fleet, PROCESSORS};
+use super::plan::Deed;
+use super::report::Comparison;
+use super::{Load, Outcome, Run};
+use crate::latency::{DueTimes, Latencies, SettledWatch};
+use crate::plot::{Chart, Line};
+use crate::publish;
+use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Instances of each processor.
+const INSTANCES: u32 = 3;
+/// A load before the first restart and after the last. A broker whose JVM is cold takes several times as long.
+const WARM_UP: Duration = Duration::from_secs(30);
+const TAIL: Duration = Duration::from_secs(10);
+/// Pause between an instance that is ready again and the end of the next.
+const BETWEEN: Duration = Duration::from_secs(2);
+/// How long an instance may take to be ready again.
+const READY_PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Goal: p99 from order to settled in every second.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Restarts everything once, one after the other, and says how long orders took.
+///
+/// # Errors
+/// If a component ends in a way that nobody ordered, or if a server is away.
+pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
+    let rate = run.options.rate;
+    run.site.fresh()?;
+    let flow = run.flow()?;
+    let mut fleet = Fleet::start_all(run.site)?;
+    for processor in PROCESSORS {
+        fleet.perform(&Deed::Scale { processor, instances: INSTANCES })?;
+    }
+    run.introduce(&flow)?;
+    wait_ready(run, &mut fleet)?;
+    run.events.note(&format!("{INSTANCES} instances of each processor; {rate} commands/s from now on"));
+
+    let due = DueTimes::begin(&run.site.app)?;
+    let watch = SettledWatch::start(&run.site.app, Arc::clone(&due))?;
+    let began_at = Instant::now();
+    let publisher = publish::commands(&run.site.app.addresses)?;
+    let load = Load::start(publisher, flow.clone(), u64::MAX, rate, Some(Arc::clone(&due)));
+    let restarts = restart_each(run, &mut fleet, began_at);
+    load.enough();
+    let published = load.join()?;
+    let restarts = restarts?;
+    let patience = run.patience(published.commands);
+    run.rest(&mut fleet, patience)?;
+    due.check_alone(&run.site.app)?;
+    let latencies = watch.end()?;
+    let crashes = std::mem::take(&mut fleet.crashes);
+    ensure!(fleet.fenced == 0, "{} times a component ended as fenced: none should in a rolling restart", fleet.fenced);
+    fleet.stop(run.events)?;
+
+    let comparisons = run.check_log(&flow, published.commands)?;
+    let timings = vec![judge(run, &latencies, &restarts)?];
+    plot(run, &latencies, &restarts)?;
+    let outcome = Outcome { comparisons, timings, struck: BTreeMap::new(), crashes, standstill: None };
+    run.summary(&outcome, published.commands, began_at);
+    Ok(outcome)
+}
+
+/// When each restart began, since the load did.
+type Restarts = Vec<Duration>;
+
+fn restart_each(run: &mut Run<'_>, fleet: &mut Fleet<'_>, began_at: Instant) -> Result<Restarts> {
+    tend_for(run, fleet, WARM_UP)?;
+    let mut restarts = Vec::new();
+    for instance in fleet.instances_of(&PROCESSORS) {
+        let at = Instant::now();
+        restarts.push(at.duration_since(began_at));
+        fleet.terminate(&instance, true)?;
+        wait_ready(run, fleet)?;
+        run.events.note(&format!("{instance} ended and ready again after {:.2} s", at.elapsed().as_secs_f64()));
+        tend_for(run, fleet, BETWEEN)?;
+    }
+    tend_for(run, fleet, TAIL)?;
+    Ok(restarts)
+}
+
+fn tend_for(run: &mut Run<'_>, fleet: &mut Fleet<'_>, time: Duration) -> Result<()> {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        fleet.tick(run.events)?;
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
+
+fn wait_ready(run: &mut Run<'_>, fleet: &mut Fleet<'_>) -> Result<()> {
+    let deadline = Instant::now() + READY_PATIENCE;
+    while !(fleet.is_whole() && fleet.are_ready()?) {
+        fleet.tick(run.events)?;
+        ensure!(Instant::now() < deadline, "not all processes are ready after {READY_PATIENCE:?}");
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
+
+/// Says the figures, and in which seconds after the warm-up the limit was passed.
+fn judge(run: &mut Run<'_>, latencies: &Latencies, restarts: &Restarts) -> Result<Comparison> {
+    let millis = |micros: u64| micros as f64 / 1_000.0;
+    let warm = WARM_UP.as_secs();
+    let last = latencies.by_second(1.0).last().map_or(warm, |(second, _)| second + 1);
+    let restarting =
+        restarts.first().map_or(warm, Duration::as_secs)..restarts.last().map_or(last, |at| at.as_secs() + 5);
+    for (what, range) in [("before the restarts", warm / 2..warm), ("during the restarts", restarting)] {
+        let all = latencies.within(range)?;
+        run.events.note(&format!(
+            "order to settled {what}: p50 {:.0} ms, p99 {:.0} ms, p99.9 {:.0} ms, longest {:.0} ms of {} settlements",
+            millis(all.value_at_quantile(0.5)),
+            millis(all.value_at_quantile(0.99)),
+            millis(all.value_at_quantile(0.999)),
+            millis(all.max()),
+            all.len()
+        ));
+    }
+    let mut timing = Comparison::new(format!("p99 from order to settled in each second below {LIMIT:?}"));
+    for (second, p99) in latencies.by_second(0.99).into_iter().filter(|(second, _)| *second >= warm / 2) {
+        timing.compared += 1;
+        if p99 >= LIMIT {
+            timing.difference(|| format!("second {second}: {p99:?}"));
+        }
+    }
+    run.events.note(&timing.to_string());
+    Ok(timing)
+}
+
+fn plot(run: &mut Run<'_>, latencies: &Latencies, restarts: &Restarts) -> Result<()> {
+    let line = |name: &str, quantile| Line {
+        name: name.to_owned(),
+        points: latencies
+            .by_second(quantile)
+            .into_iter()
+            .map(|(second, took)| (second as f64, took.as_secs_f64() * 1_000.0))
+            .collect(),
+    };
+    let title = format!("Order to settled in a rolling restart, {} orders/s", run.options.rate);
+    let path = run.events.path().with_file_name("rolling.svg");
+    let marks = restarts.iter().map(Duration::as_secs_f64).collect();
+    let lines = vec![line("p50", 0.5), line("p99", 0.99), line("longest", 1.0)];
+    Chart { title: &title, values: "milliseconds", lines, marks }.write(&path)?;
+    run.events.note(&format!("plot: {}", path.display()));
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Where a run takes place: a stack of its own in a folder of its own, whose data it deletes.
+
+use super::fleet::noted_process_id;
+use super::plan::BROKERS;
+use crate::{apply, parts};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tapeline_kafka::admin::Admin;
+use tapeline_kafka::app::App;
+use tapeline_runtime::addresses::Addresses;
+
+/// Variables that would lead the run to servers that are not its own.
+const FOREIGN_ADDRESSES: [&str; 4] =
+    ["TAPELINE_KAFKA", "TAPELINE_REGISTRY_URL", "TAPELINE_TIMESCALE_URL", "TAPELINE_CLICKHOUSE_URL"];
+
+/// How often a server's start is tried.
+const START_ATTEMPTS: u32 = 5;
+
+/// A stack that may be wiped, and the binaries that run on it.
+pub(super) struct Site {
+    /// Topology, addresses and registry, as the components see them.
+    pub(super) app: Arc<App>,
+    /// Folder of the components' binaries.
+    pub(super) executables: PathBuf,
+    home: PathBuf,
+    logs: PathBuf,
+    brokers: u16,
+}
+
+impl Site {
+    /// A stack in `home`, with the ports of this environment.
+    pub(super) fn new(home: &Path, executables: &Path, brokers: u16) -> Result<Self> {
+        for name in FOREIGN_ADDRESSES {
+            ensure!(
+                std::env::var_os(name).is_none_or(|value| value.is_empty()),
+                "{name} is set: this command kills servers and deletes their data, so it takes no foreign ones: unset it"
+            );
+        }
+        ensure!(matches!(brokers, 1 | 3), "--brokers is {brokers}: set it to 1 or 3");
+        let port_offset = match std::env::var("TAPELINE_PORT_OFFSET") {
+            Ok(text) if !text.is_empty() => {
+                text.parse().with_context(|| format!("TAPELINE_PORT_OFFSET is `{text}`"))?
+            }
+            _ => 0,
+        };
+        let logs = home.join("logs");
+        if logs.exists() {
+            fs::remove_dir_all(&logs).with_context(|| format!("emptying {}", logs.display()))?;
+        }
+        fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
+        let app = App::at(Addresses::local(port_offset, brokers))?;
+        let executables = executables.to_path_buf();
+        Ok(Self { app, executables, home: home.to_path_buf(), logs, brokers })
+    }
+
+    /// The file for the log `name`.
+    pub(super) fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{name}.log"))
+    }
+
+    /// Gives a command this stack's environment.
+    pub(super) fn environment(&self, command: &mut Command) {
+        command.env(parts::HOME_VARIABLE, &self.home).env("TAPELINE_BROKERS", self.brokers.to_string());
+        if std::env::var_os("TAPELINE_CACHE").is_none_or(|cache| cache.is_empty()) {
+            // The downloads of the stack beside this one.
+            command.env("TAPELINE_CACHE", self.home.with_file_name("cache"));
+        }
+        command.stdin(Stdio::null());
+    }
+
+    fn parts_command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = parts::command(&self.home, arguments)?;
+        self.environment(&mut command);
+        let log = File::options().create(true).append(true).open(self.log("parts"))?;
+        command.stdout(log.try_clone()?).stderr(log);
+        Ok(command)
+    }
+
+    /// Runs the parts' script to its end.
+    pub(super) fn parts(&self, arguments: &[&str]) -> Result<()> {
+        run(&mut self.parts_command(arguments)?, arguments, &self.log("parts"))
+    }
+
+    /// Runs the parts' script several times, one after the other, on a thread of its own.
+    pub(super) fn parts_in_background(&self, all: Vec<Vec<&'static str>>) -> Result<JoinHandle<Result<()>>> {
+        let log = self.log("parts");
+        let commands: Result<Vec<_>> =
+            all.into_iter().map(|arguments| Ok((self.parts_command(&arguments)?, arguments))).collect();
+        let commands = commands?;
+        Ok(std::thread::spawn(move || {
+            commands.into_iter().try_for_each(|(mut command, arguments)| {
+                // What can't start while another server is away is started again, as a supervisor would.
+                let mut attempt = run(&mut command, &arguments, &log);
+                for _ in 1..START_ATTEMPTS {
+                    attempt = attempt.or_else(|_| run(&mut command, &arguments, &log));
+                }
+                attempt
+            })
+        }))
+    }
+
+    /// Empty servers with the topology applied.
+    pub(super) fn fresh(&self) -> Result<()> {
+        self.parts(&["reset", "--yes"])?;
+        self.parts(&["up"])?;
+        self.apply()
+    }
+
+    /// Both databases empty, with their tables.
+    pub(super) fn wipe_views(&self) -> Result<()> {
+        self.parts(&["reset", "--yes", "timescale", "clickhouse"])?;
+        self.parts(&["up"])?;
+        self.apply()
+    }
+
+    fn apply(&self) -> Result<()> {
+        let plan = apply::plan(&self.app.topology, &self.app.addresses)?;
+        apply::carry_out(&self.app.topology, &self.app.addresses, &plan, |_| {})
+    }
+
+    /// The process of a part.
+    pub(super) fn process_of(&self, part: &str) -> Result<u32> {
+        noted_process_id(&self.home.join(part))
+    }
+
+    /// The broker that leads the most partitions.
+    pub(super) fn leading_broker(&self) -> Result<&'static str> {
+        let leaders = Admin::connect(&self.app.addresses.kafka)?.leaders()?;
+        let mut counts = [0_u32; BROKERS.len()];
+        for leader in leaders.values().flatten() {
+            if let Some(count) = broker_index(*leader).and_then(|index| counts.get_mut(index)) {
+                *count += 1;
+            }
+        }
+        let most = (0..BROKERS.len()).max_by_key(|index| counts[*index]).unwrap_or_default();
+        Ok(BROKERS[most])
+    }
+}
+
+/// Which of [`BROKERS`] has this node id.
+pub(super) fn broker_index(node_id: i32) -> Option<usize> {
+    usize::try_from(node_id - 1).ok().filter(|index| *index < BROKERS.len())
+}
+
+fn run(command: &mut Command, arguments: &[&str], log: &Path) -> Result<()> {
+    let status = command.status().context("bash could not be started, which the parts' scripts need")?;
+    if !status.success() {
+        bail!("`parts.sh {}` failed ({status}): see {}", arguments.join(" "), log.display());
+    }
+    Ok(())
+}

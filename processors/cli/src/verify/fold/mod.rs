@@ -1,0 +1,161 @@
+//! The fold of the log: what the invariants say of it and what each table must hold.
+//!
+//! Partitions are read in parallel, one consumer each. Only one thing makes a worker wait for others: settlements are
+//! folded with what `orders.validated` reserved, and books with the icebergs that it names, so commands and verdicts are
+//! read first, then executions and settlements.
+//!
+//! Memory is for orders that are open, balances, candles, two bytes for each command and 24 for each execution.
+
+mod book;
+mod candles;
+mod commands;
+mod executed;
+mod flow;
+mod interner;
+mod market;
+mod settled;
+mod shared;
+mod totals;
+
+pub use book::RestingBook;
+pub use flow::Flow;
+pub(super) use shared::Shared;
+
+use super::finding::{Finding, Findings};
+use super::log::LogReader;
+use super::tables::{TABLES, Table};
+use super::writer::TableFold;
+use anyhow::{Context, Result, anyhow};
+use commands::Reservations;
+use settled::Balance;
+use smol_str::SmolStr;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tapeline_schemas::topic;
+
+/// Balances by account and asset.
+type Balances = HashMap<(SmolStr, SmolStr), Balance>;
+
+/// What one worker found in one partition.
+#[derive(Default)]
+struct Part {
+    findings: Findings,
+    flow: Flow,
+    books: Vec<RestingBook>,
+    balances: Balances,
+    tables: Vec<TableFold>,
+}
+
+/// What the log says.
+pub(super) struct Fold {
+    /// Invariants 1 to 5.
+    pub(super) findings: Vec<Finding>,
+    pub(super) flow: Flow,
+    pub(super) books: Vec<RestingBook>,
+    /// What each table must hold.
+    pub(super) tables: BTreeMap<&'static str, TableFold>,
+}
+
+/// Reads everything below the cut.
+pub(super) fn fold(shared: &Shared, log: &LogReader) -> Result<Fold> {
+    let partitions = |topic: &str| 0..shared.cut.ends.0.get(topic).map_or(0, Vec::len) as i32;
+    let mut parts = Vec::new();
+    let mut reserved = Vec::new();
+
+    let mut first: Vec<Task<'_, (Part, Reservations)>> = Vec::new();
+    let alone = |part: Result<Part>| part.map(|part| (part, Reservations::default()));
+    for partition in partitions(topic::VALIDATED) {
+        first.push(Box::new(move || commands::validated(shared, log, partition)));
+    }
+    for partition in partitions(topic::ORDERS) {
+        first.push(Box::new(move || alone(commands::orders(shared, log, partition))));
+    }
+    for partition in partitions(topic::REJECTED) {
+        first.push(Box::new(move || alone(commands::rejected(shared, log, partition))));
+    }
+    for (part, reservations) in run_all(first)? {
+        parts.push(part);
+        reserved.push(reservations);
+    }
+
+    let reserved = &reserved;
+    let mut second: Vec<Task<'_, Part>> = Vec::new();
+    for partition in partitions(topic::EXECUTED) {
+        second.push(Box::new(move || executed::executed(shared, log, partition)));
+    }
+    for partition in partitions(topic::SETTLED) {
+        second.push(Box::new(move || settled::settled(shared, log, reserved, partition)));
+    }
+    for partition in partitions(topic::MARKET_TICKS) {
+        second.push(Box::new(move || market::market(shared, log, partition)));
+    }
+    parts.extend(run_all(second)?);
+    Ok(combine(shared, parts))
+}
+
+fn combine(shared: &Shared, parts: Vec<Part>) -> Fold {
+    let new = |table: &'static Table| (table.id, TableFold::new(table, shared.wanted.clone()));
+    let mut tables: BTreeMap<&'static str, TableFold> = TABLES.into_iter().map(new).collect();
+    let mut merge = |table: TableFold| {
+        if let Some(sum) = tables.get_mut(table.table.id) {
+            sum.merge(table);
+        }
+    };
+    let (mut findings, mut flow, mut books) = (Findings::default(), Flow::default(), Vec::new());
+    let mut balances = Balances::new();
+    for part in parts {
+        findings.merge(part.findings);
+        flow.merge(part.flow);
+        books.extend(part.books);
+        part.tables.into_iter().for_each(&mut merge);
+        for (key, balance) in part.balances {
+            balances.entry(key).or_default().add(&balance);
+        }
+    }
+    totals::check(&balances, &mut findings.conservation);
+    totals::rows(&balances, shared.wanted.clone()).into_iter().for_each(&mut merge);
+    commands::check(shared, &mut findings.one_verdict);
+    let trades = shared.trades.check(|partition, sequence, why| {
+        let text = || format!("{}, partition {partition}: trade {sequence} of the executor {why}", topic::EXECUTED);
+        findings.settled_once.violation(text);
+    });
+    findings.conservation.checked = format!("{} postings", flow.postings);
+    findings.no_overdraft.checked = format!("{} steps in the validator's order", flow.steps);
+    findings.settled_once.checked = format!("{trades} trades, both sides");
+    let quotes = flow.executions.get(tapeline_schemas::wire::ExecutionKind::Quoted.symbol()).copied().unwrap_or(0);
+    findings.priority.checked = format!("{} trades, {quotes} quotes", flow.trades);
+    books.sort_by(|one, other| one.instrument.cmp(&other.instrument));
+    Fold { findings: findings.into_vec(), flow, books, tables }
+}
+
+type Task<'t, T> = Box<dyn FnOnce() -> Result<T> + Send + 't>;
+
+/// A task until somebody takes it, and its result once there is one.
+type Slot<'t, T> = Mutex<(Option<Task<'t, T>>, Option<Result<T>>)>;
+
+/// Runs tasks on all cores, two threads each, so that one folds while another waits for the broker; results in their
+/// order.
+fn run_all<T: Send>(tasks: Vec<Task<'_, T>>) -> Result<Vec<T>> {
+    let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
+    let slots: Vec<Slot<'_, T>> = tasks.into_iter().map(|task| Mutex::new((Some(task), None))).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let task = slot.lock().ok().and_then(|mut slot| slot.0.take());
+                    let done = task.map(|task| task());
+                    if let Ok(mut slot) = slot.lock() {
+                        slot.1 = done;
+                    }
+                }
+            });
+        }
+    });
+    let result = |slot: Slot<'_, T>| {
+        let (_, done) = slot.into_inner().map_err(|_| anyhow!("a worker panicked"))?;
+        done.context("a worker did not finish")?
+    };
+    slots.into_iter().map(result).collect()
+}

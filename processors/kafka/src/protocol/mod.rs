@@ -1,0 +1,251 @@
+//! The parts of Kafka's protocol that librdkafka has no calls for: groups under KIP-848 in full, transactions as their
+//! coordinators and partitions see them. Messages are encoded by `kafka-protocol`; this module sends them.
+//!
+//! Blocking, one request at a time, with deadlines; for tools and for the start of a lane, not for records. It speaks
+//! plain text only, as all of Tapeline's Kafka clients do in this version (no TLS, no SASL).
+
+mod groups;
+mod offsets;
+mod transactions;
+
+pub use groups::{Group, Member};
+pub use offsets::{OffsetAndTime, OffsetOf};
+pub use transactions::{OpenProducer, Transaction};
+
+use bytes::{Buf, BytesMut};
+use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
+use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use kafka_protocol::messages::{RequestHeader, ResponseHeader, TopicName};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+use tapeline_runtime::port::PortError;
+
+/// How long a connection may take, and each answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request is repeated while the broker says that it may be.
+const RETRY_FOR: Duration = Duration::from_secs(20);
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// An answer that claims to be longer is none of Kafka's.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// Versions that Kafka 4.0 and newer understand.
+const METADATA_VERSION: i16 = 12;
+const FIND_COORDINATOR_VERSION: i16 = 4;
+
+/// Why Kafka did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum ProtocolError {
+    /// No broker, or no sensible answer.
+    #[error("Kafka at {address}: {why}")]
+    Away {
+        /// The broker's address.
+        address: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// The broker said no.
+    #[error("{what}: {code:?}: {code}")]
+    Refused {
+        /// What was asked for.
+        what: String,
+        /// Its reason, see Kafka's protocol guide.
+        code: ResponseError,
+    },
+}
+
+impl ProtocolError {
+    fn is(&self, wanted: ResponseError) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == wanted)
+    }
+
+    /// Whether the same request may succeed a little later.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code.is_retriable() || *code == ResponseError::ConcurrentTransactions)
+    }
+}
+
+impl From<ProtocolError> for PortError {
+    fn from(error: ProtocolError) -> Self {
+        let refused_rights = matches!(
+            error,
+            ProtocolError::Refused {
+                code: ResponseError::GroupAuthorizationFailed
+                    | ResponseError::ClusterAuthorizationFailed
+                    | ResponseError::TransactionalIdAuthorizationFailed
+                    | ResponseError::TopicAuthorizationFailed,
+                ..
+            }
+        );
+        match refused_rights {
+            true => Self::Fatal(format!("{error}: grant the rights on the broker")),
+            false => Self::Away(error.to_string()),
+        }
+    }
+}
+
+/// Fails if `code` is not that of success.
+fn accepted(what: impl Into<String>, code: i16) -> Result<(), ProtocolError> {
+    code.err().map_or(Ok(()), |code| Err(ProtocolError::Refused { what: what.into(), code }))
+}
+
+/// Repeats `request` while the broker's refusal is a passing one: a coordinator that loads, moves or is busy.
+fn patiently<T>(mut request: impl FnMut() -> Result<T, ProtocolError>) -> Result<T, ProtocolError> {
+    let deadline = Instant::now() + RETRY_FOR;
+    loop {
+        match request() {
+            Err(error) if error.is_passing() && Instant::now() < deadline => std::thread::sleep(RETRY_PAUSE),
+            done => return done,
+        }
+    }
+}
+
+/// What coordinates what, as FindCoordinator counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coordinator {
+    Group = 0,
+    Transaction = 1,
+}
+
+/// Connections to the brokers of a cluster, made when they are needed.
+pub struct Cluster {
+    bootstrap: String,
+    connections: HashMap<String, Connection>,
+}
+
+impl Cluster {
+    /// The cluster that `bootstrap` (host:port, separated by commas) belongs to; connects later.
+    pub fn new(bootstrap: &str) -> Self {
+        Self { bootstrap: bootstrap.to_owned(), connections: HashMap::new() }
+    }
+
+    /// Sends `request` to the broker at `address`; a connection that fails is made anew the next time.
+    fn ask<R>(&mut self, address: &str, version: i16, request: &R) -> Result<R::Response, ProtocolError>
+    where
+        R: Request,
+    {
+        let away = |why: anyhow::Error| ProtocolError::Away { address: address.to_owned(), why: format!("{why:#}") };
+        let mut connection = match self.connections.remove(address) {
+            Some(connection) => connection,
+            None => Connection::open(address).map_err(away)?,
+        };
+        let answer = connection.ask(version, request).map_err(away)?;
+        self.connections.insert(address.to_owned(), connection);
+        Ok(answer)
+    }
+
+    /// Asks the first bootstrap server that answers.
+    fn ask_any<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, ProtocolError> {
+        let addresses: Vec<String> = self.bootstrap.split(',').map(|address| address.trim().to_owned()).collect();
+        let mut last = Err(ProtocolError::Away { address: self.bootstrap.clone(), why: "no address".into() });
+        for address in addresses {
+            last = self.ask(&address, version, request);
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    }
+
+    /// Addresses of all brokers.
+    fn brokers(&mut self) -> Result<Vec<String>, ProtocolError> {
+        let answer = self.ask_any(METADATA_VERSION, &MetadataRequest::default().with_topics(Some(Vec::new())))?;
+        Ok(answer.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port)).collect())
+    }
+
+    /// Address of the leader of each partition of `topics`; topics that do not exist are left out.
+    fn leaders(&mut self, topics: &[String]) -> Result<BTreeMap<(String, i32), String>, ProtocolError> {
+        let wanted = topics.iter().map(|topic| MetadataRequestTopic::default().with_name(Some(topic_name(topic))));
+        let request =
+            MetadataRequest::default().with_topics(Some(wanted.collect())).with_allow_auto_topic_creation(false);
+        let answer = self.ask_any(METADATA_VERSION, &request)?;
+        let address_of = |id| answer.brokers.iter().find(|broker| broker.node_id == id);
+        let mut leaders = BTreeMap::new();
+        for topic in &answer.topics {
+            let Some(name) = &topic.name else { continue };
+            for partition in &topic.partitions {
+                if let Some(leader) = address_of(partition.leader_id) {
+                    let address = format!("{}:{}", leader.host, leader.port);
+                    leaders.insert((name.to_string(), partition.partition_index), address);
+                }
+            }
+        }
+        Ok(leaders)
+    }
+
+    /// Address of the broker that coordinates `key`.
+    fn coordinator(&mut self, kind: Coordinator, key: &str) -> Result<String, ProtocolError> {
+        let request = FindCoordinatorRequest::default()
+            .with_key_type(kind as i8)
+            .with_coordinator_keys(vec![StrBytes::from(key.to_owned())]);
+        let what = format!("the coordinator of {key}");
+        patiently(|| {
+            let answer = self.ask_any(FIND_COORDINATOR_VERSION, &request)?;
+            let found = answer.coordinators.first().ok_or_else(|| ProtocolError::Refused {
+                what: what.clone(),
+                code: ResponseError::CoordinatorNotAvailable,
+            })?;
+            accepted(&what, found.error_code)?;
+            Ok(format!("{}:{}", found.host, found.port))
+        })
+    }
+}
+
+fn topic_name(name: &str) -> TopicName {
+    TopicName(StrBytes::from(name.to_owned()))
+}
+
+/// One connection, one request at a time.
+struct Connection {
+    stream: TcpStream,
+    last_id: i32,
+}
+
+impl Connection {
+    fn open(address: &str) -> anyhow::Result<Self> {
+        let mut last = anyhow::anyhow!("the name has no address");
+        for resolved in address.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&resolved, ANSWER_TIMEOUT) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+                    stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+                    return Ok(Self { stream, last_id: 0 });
+                }
+                Err(error) => last = error.into(),
+            }
+        }
+        Err(last)
+    }
+
+    /// A frame is its length in four bytes, a header with the request's number, and the message.
+    fn ask<R: Request>(&mut self, version: i16, request: &R) -> anyhow::Result<R::Response> {
+        self.last_id = self.last_id.wrapping_add(1);
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(self.last_id)
+            .with_client_id(Some(StrBytes::from_static_str("tapeline")));
+        let mut body = BytesMut::new();
+        header.encode(&mut body, R::header_version(version))?;
+        request.encode(&mut body, version)?;
+        let mut frame = u32::try_from(body.len())?.to_be_bytes().to_vec();
+        frame.extend_from_slice(&body);
+        self.stream.write_all(&frame)?;
+
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length) as usize;
+        anyhow::ensure!(length <= MAX_ANSWER_BYTES, "an answer of {length} bytes: is this a Kafka broker?");
+        let mut answer = BytesMut::zeroed(length);
+        self.stream.read_exact(&mut answer)?;
+        let mut answer = answer.freeze();
+        let header = ResponseHeader::decode(&mut answer, R::Response::header_version(version))?;
+        anyhow::ensure!(header.correlation_id == self.last_id, "an answer to another request");
+        let decoded = R::Response::decode(&mut answer, version)?;
+        anyhow::ensure!(!answer.has_remaining(), "an answer with {} bytes too many", answer.remaining());
+        Ok(decoded)
+    }
+}

@@ -1,0 +1,154 @@
+//! How long a killed executor and validator take to their first new commit, with a million resting orders, after one and
+//! after ten minutes of load: a restart must not grow with the history.
+//!
+//! `tests/run` brings no stack for examples; see `docs/benchmarks.md` for the command. What is absent: the views, which
+//! have no part in a restart.
+
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tapeline_cli::{demo, publish};
+use tapeline_kafka::admin::Admin;
+use tapeline_replay::generate::{Config, Generator};
+use tapeline_replay::pace::Pace;
+use tapeline_schemas::{topic, wire};
+use tapeline_tests::parts::{Stack, wait_until, with_stack};
+use tapeline_tests::pipeline::{PROCESSORS, Pipeline};
+
+const SEED: u64 = 42;
+const INSTRUMENTS: u32 = 100;
+const ACCOUNTS: u32 = 50_000;
+const RATE_PER_SECOND: u64 = 5_000;
+const KILLED: [&str; 2] = ["validator", "executor"];
+const PATIENCE: Duration = Duration::from_secs(1_800);
+
+fn main() -> ExitCode {
+    let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
+    let [resting, minutes @ ..] = &numbers[..] else {
+        eprintln!("usage: restart RESTING_ORDERS MINUTES...");
+        return ExitCode::from(2);
+    };
+    match with_stack("restart", |stack| measure(stack, *resting, minutes)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
+    let mut pipeline = Pipeline::start(stack, &[&PROCESSORS[..], &["clock"]].concat())?;
+    let addresses = &stack.app.addresses;
+    let config = |base_time_ms| Config {
+        instruments: INSTRUMENTS,
+        accounts: ACCOUNTS,
+        rate_per_second: RATE_PER_SECOND,
+        ..Config::new(SEED, base_time_ms)
+    };
+    let generator = Generator::new(config(demo::now_ms()))?;
+    let publisher = publish::commands(addresses)?;
+    let started_at = Instant::now();
+    demo::introduce(addresses, &publisher, &generator.instruments(), generator.accounts())?;
+    println!("{ACCOUNTS} accounts funded after {:.0} s", started_at.elapsed().as_secs_f64());
+    for command in resting_orders(&generator, resting) {
+        publisher.send(&command.account, &command)?;
+    }
+    publisher.flush()?;
+    stack.drain(&PROCESSORS, PATIENCE)?;
+    println!("{resting} orders rest after {:.0} s", started_at.elapsed().as_secs_f64());
+    for minutes in minutes {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let load = scope.spawn(|| {
+                let flow = Pace::Recorded.schedule(Generator::new(config(demo::now_ms()))?)?;
+                let timed = flow.map(|(due, timed)| Ok((due, timed.command)));
+                publish::paced(&publisher, timed, |command| &command.account, &stop, |_| {})
+            });
+            std::thread::sleep(Duration::from_secs(60 * minutes));
+            let measured = kill_and_measure(stack, &mut pipeline);
+            stop.store(true, Ordering::Relaxed);
+            let sent = load.join().ok().context("the load panicked")??;
+            let (first, all) = measured?;
+            println!("after {minutes} min ({sent} commands at {RATE_PER_SECOND}/s):");
+            for name in KILLED {
+                println!(
+                    "  {name}: first commit {:.2} s, all partitions {:.2} s after the restart",
+                    first[name], all[name]
+                );
+            }
+            anyhow::Ok(())
+        })?;
+        pipeline.wait_ready()?;
+        stack.drain(&PROCESSORS, PATIENCE)?;
+    }
+    pipeline.stop()
+}
+
+/// Seconds from the start of the new processes to the first commit of each, and to that of its last partition.
+type Measured = (BTreeMap<&'static str, f64>, BTreeMap<&'static str, f64>);
+
+fn kill_and_measure(stack: &Stack, pipeline: &mut Pipeline<'_>) -> Result<Measured> {
+    let admin = Admin::connect(&stack.app.addresses.kafka)?;
+    let committed = |name: &str| -> Result<Vec<Option<i64>>> {
+        let input = if name == "validator" { topic::ORDERS } else { topic::VALIDATED };
+        Ok(admin.committed(name, &[input.to_owned()])?.remove(0))
+    };
+    for name in KILLED {
+        pipeline.kill9(name)?;
+    }
+    let before: BTreeMap<&str, _> =
+        KILLED.into_iter().map(|name| Ok((name, committed(name)?))).collect::<Result<_>>()?;
+    let restarted_at = Instant::now();
+    for name in KILLED {
+        pipeline.start_again(name)?;
+    }
+    let (mut first, mut all) = (BTreeMap::new(), BTreeMap::new());
+    wait_until("both commit in all partitions", Duration::from_secs(120), || {
+        for name in KILLED {
+            let now = committed(name)?;
+            let moved = now.iter().zip(&before[name]).filter(|(now, before)| now != before).count();
+            let seconds = restarted_at.elapsed().as_secs_f64();
+            if moved > 0 {
+                first.entry(name).or_insert(seconds);
+            }
+            if moved == now.len() {
+                all.entry(name).or_insert(seconds);
+            }
+        }
+        Ok(all.len() == KILLED.len())
+    })?;
+    ensure!(first.len() == KILLED.len(), "a first commit was not seen");
+    Ok((first, all))
+}
+
+/// Bids far below the market, each of one lot or of what its notional must be at least.
+fn resting_orders(generator: &Generator, count: u64) -> impl Iterator<Item = wire::Command> {
+    let instruments = generator.instruments();
+    let accounts: Vec<_> = generator.accounts().map(|funded| funded.account.account).collect();
+    let template = generator.accounts().flat_map(|funded| funded.deposits().collect::<Vec<_>>()).next();
+    (0..count).zip(std::iter::repeat(template)).filter_map(move |(number, template)| {
+        let instrument = &instruments[number as usize % instruments.len()];
+        let account = &accounts[(number as usize / 7) % accounts.len()];
+        let levels = 1 + (number % 500) as i64;
+        let floor = instrument.reference_price / 1_000_000 * (1_000_000 - instrument.collar_ppm);
+        let price = (floor / instrument.tick_size + levels) * instrument.tick_size;
+        let lots = instrument.min_notional / (price / 1_000 * (instrument.lot_size / 100_000).max(1)).max(1) + 1;
+        Some(wire::Command {
+            account: account.clone(),
+            client_order_id: format!("rest{number}").into(),
+            kind: wire::CommandKind::Place,
+            instrument: Some(instrument.symbol.clone()),
+            side: Some(wire::Side::Buy),
+            order_type: Some(wire::OrderType::Limit),
+            time_in_force: Some(wire::TimeInForce::Gtc),
+            price: Some(price),
+            quantity: Some(lots * instrument.lot_size),
+            asset: None,
+            amount: None,
+            ..template?
+        })
+    })
+}
