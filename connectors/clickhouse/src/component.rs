@@ -9,7 +9,7 @@ use tapeline_kafka::app::{App, Batching, Running};
 pub const NAME: &str = "clickhouse";
 
 /// Each insert makes a part of each table and partition, and parts must be merged: few large batches serve it best.
-const BATCHING: Batching = Batching { max_records: 50_000, linger: Duration::from_millis(250) };
+const BATCHING: Batching = Batching { max_records: 50_000, linger: Duration::from_millis(400) };
 
 /// Starts the sink.
 ///

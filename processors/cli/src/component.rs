@@ -12,10 +12,13 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How long a process may take to open its HTTP side.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process may take to answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// Lines of a log that an error shows.
 const TAIL_LINES: usize = 30;
 
@@ -93,8 +96,7 @@ impl Component {
     /// If it does not answer, or [`Self::wait_http`] has not succeeded.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
         let http = self.http.with_context(|| format!("the HTTP address of {} is not known", self.name))?;
-        let client = reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-        let answer = client.get(format!("http://{http}{path}")).send()?;
+        let answer = client()?.get(format!("http://{http}{path}")).send()?;
         Ok((answer.status().as_u16(), answer.text()?))
     }
 
@@ -183,6 +185,18 @@ impl Component {
     /// If the log can't be read.
     pub fn logged(&self) -> Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(&self.log)?).into_owned())
+    }
+}
+
+/// One for all: to make a client reads the system's certificates, some milliseconds of work.
+fn client() -> Result<&'static reqwest::blocking::Client> {
+    static CLIENT: OnceLock<reqwest::blocking::Client> = OnceLock::new();
+    match CLIENT.get() {
+        Some(client) => Ok(client),
+        None => {
+            let client = reqwest::blocking::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
+            Ok(CLIENT.get_or_init(|| client))
+        }
     }
 }
 

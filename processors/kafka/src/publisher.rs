@@ -72,7 +72,7 @@ impl Publisher {
 
     /// Lets the client work; call it now and then while nothing is sent.
     pub fn poll(&self) {
-        self.producer.poll(Duration::ZERO);
+        port::take_deliveries(&self.producer);
     }
 
     /// Waits until the broker has all that was queued.
@@ -82,12 +82,12 @@ impl Publisher {
     pub fn flush(&self) -> Result<(), PortError> {
         let deadline = Instant::now() + PATIENCE;
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::from_millis(1));
+            port::serve(&self.producer);
             if Instant::now() > deadline {
                 return Err(PortError::Away(format!("the broker took no records for {PATIENCE:?}")));
             }
         }
-        self.producer.poll(Duration::ZERO);
+        port::take_deliveries(&self.producer);
         let failed = self.deliveries.0.lock().ok().and_then(|mut first| first.take());
         failed.map_or(Ok(()), |error| Err(producer_error("writing", &error, self.producer.client().fatal_error())))
     }

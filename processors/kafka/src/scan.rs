@@ -3,6 +3,7 @@
 //! For audits of the whole log; a reader that owns its records is in [`crate::reader`].
 
 use crate::client::{QuietContext, consumer_config, consumer_error};
+use crate::reader::know;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -85,6 +86,7 @@ fn open(bootstrap: &str, topic: &str, partition: i32) -> Result<BaseConsumer<Qui
     let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext)?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Beginning)?;
+    know(&consumer, topic)?;
     consumer.assign(&list)?;
     Ok(consumer)
 }

@@ -15,6 +15,9 @@ use tapeline_runtime::port::{InputPartition, OutRecord, Polled, PortError, Reade
 use tapeline_runtime::sink::Sink;
 use tapeline_runtime::sink_lane::{SinkPort, SinkSpec};
 
+/// What the broker gathers before it answers a sink, if it comes within half of the sink's own waiting.
+const FETCH_BYTES: &str = "65536";
+
 /// A sink's consumer.
 pub struct KafkaSinkPort {
     bootstrap: String,
@@ -45,9 +48,13 @@ impl KafkaSinkPort {
         };
         let name = member_name(&spec.component, instance, 0);
         Cluster::new(bootstrap).release_instance(&spec.component, &name)?;
-        let group: BaseConsumer<GroupContext> = member_config(bootstrap, &spec.component, &name, &spec.component)
-            .create_with_context(GroupContext::new(topics.clone(), Some(Box::new(start_at))))
-            .map_err(away)?;
+        let mut config = member_config(bootstrap, &spec.component, &name, &spec.component);
+        // It gathers batches anyway: the broker may gather for as long, or each transaction of each stage costs it an answer.
+        config
+            .set("fetch.min.bytes", FETCH_BYTES)
+            .set("fetch.wait.max.ms", (spec.linger / 2).as_millis().clamp(10, 100).to_string());
+        let group: BaseConsumer<GroupContext> =
+            config.create_with_context(GroupContext::new(topics.clone(), Some(Box::new(start_at)))).map_err(away)?;
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         group.subscribe(&names).map_err(away)?;
         let (bootstrap, component) = (bootstrap.to_owned(), spec.component.clone());

@@ -24,6 +24,8 @@ const BETWEEN: Duration = Duration::from_secs(2);
 /// How long an instance may take to be ready again.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often all processes are asked whether they are ready.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 /// Goal: p99 from order to settled in every second.
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -98,9 +100,8 @@ fn tend_for(run: &mut Run<'_>, fleet: &mut Fleet<'_>, time: Duration) -> Result<
 fn wait_ready(run: &mut Run<'_>, fleet: &mut Fleet<'_>) -> Result<()> {
     let deadline = Instant::now() + READY_PATIENCE;
     while !(fleet.is_whole() && fleet.are_ready()?) {
-        fleet.tick(run.events)?;
         ensure!(Instant::now() < deadline, "not all processes are ready after {READY_PATIENCE:?}");
-        std::thread::sleep(LOOK_EVERY);
+        tend_for(run, fleet, ASK_EVERY)?;
     }
     Ok(())
 }
