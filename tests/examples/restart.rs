@@ -1,5 +1,5 @@
 //! How long a killed executor and validator take to their first new commit, with a million resting orders, after one and
-//! after ten minutes of load: a restart must not grow with the history.
+//! after ten minutes of load: a restart must not grow with the history. And how long records waited for parts of snapshots.
 //!
 //! `tests/run` brings no stack for examples; see `docs/benchmarks.md` for the command. What is absent: the views, which
 //! have no part in a restart.
@@ -68,6 +68,9 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
                 publish::paced(&publisher, timed, |command| &command.account, &stop, |_| {})
             });
             std::thread::sleep(Duration::from_secs(60 * minutes));
+            for name in KILLED {
+                println!("  {name}: {}", snapshot_pauses(&pipeline.component(name)?.get("/metrics")?.1)?);
+            }
             let measured = kill_and_measure(stack, &mut pipeline);
             stop.store(true, Ordering::Relaxed);
             let sent = load.join().ok().context("the load panicked")??;
@@ -85,6 +88,28 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
         stack.drain(&PROCESSORS, PATIENCE)?;
     }
     pipeline.stop()
+}
+
+/// Where 99 and 99.9 of 100 pauses for a part of a snapshot lie, by the histogram in a process's metrics.
+fn snapshot_pauses(metrics: &str) -> Result<String> {
+    let buckets: Vec<(f64, u64)> = metrics
+        .lines()
+        .filter(|line| line.starts_with("tapeline_snapshot_pause_seconds_bucket{"))
+        .filter_map(|line| {
+            let bound = line.split_once("le=\"")?.1.split_once('"')?.0;
+            Some((bound.parse().ok()?, line.rsplit(' ').next()?.parse().ok()?))
+        })
+        .collect();
+    let all = buckets.last().context("no snapshot was written")?.1;
+    let below = |share: f64| {
+        let bucket = buckets.iter().find(|(_, count)| *count as f64 >= share * all as f64);
+        bucket.map_or(f64::INFINITY, |(bound, _)| bound * 1_000.0)
+    };
+    Ok(format!(
+        "{all} parts of snapshots; p99 of their pauses below {:.1} ms, p99.9 below {:.1} ms",
+        below(0.99),
+        below(0.999)
+    ))
 }
 
 /// Seconds from the start of the new processes to the first commit of each, and to that of its last partition.

@@ -46,7 +46,7 @@ fn a_rolling_restart_is_not_noticed() -> Result<()> {
 #[test]
 fn memory_does_not_follow_an_overload() -> Result<()> {
     with_stack("overload", |stack| {
-        let options = ChaosOptions { orders: Some(400_000), ..options(Scenario::Overload) };
+        let options = ChaosOptions { orders: Some(100_000), ..options(Scenario::Overload) };
         let outcome = chaos_beside(stack, &options, "chaos")?;
         // Memory, published = log, seven invariants, replay.
         passed(&outcome, 10)

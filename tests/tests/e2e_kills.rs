@@ -22,7 +22,7 @@ const PATIENCE_PER_THOUSAND: Duration = Duration::from_secs(2);
 #[test]
 fn kills_change_no_result_and_wiped_views_come_back_identical() -> Result<()> {
     with_stack("kills", |stack| {
-        let orders = number("TAPELINE_E2E_ORDERS", 60_000)?;
+        let orders = number("TAPELINE_E2E_ORDERS", 30_000)?;
         let patience = Duration::from_secs(180) + PATIENCE_PER_THOUSAND * (orders / 1_000) as u32;
         let mut pipeline = Pipeline::start_all(stack)?;
         let mut publisher = publish(stack, orders)?;

@@ -42,6 +42,8 @@ fn status_shows_the_groups_as_kafkas_own_tool_does() -> Result<()> {
             ensure!(ours == theirs, "{name}: `tapeline status` has {ours:#?}, Kafka's tool {theirs:#?}");
             ensure!(ours.values().any(|row| row.1 > 0), "{name}: nothing was compared: {ours:?}");
         }
+        let checked = stack.tapeline(&["check", "--live"])?;
+        ensure!(checked.contains("executor   clock ") && checked.contains("can restart"), "{checked}");
         let parts = status["parts"].as_array().context("parts")?;
         ensure!(parts.len() == 4 && parts.iter().all(|part| part["state"] == "up"), "{parts:?}");
         pipeline.stop()

@@ -4,6 +4,7 @@
 
 pub mod apply;
 pub mod chaos;
+pub mod check;
 pub mod clock;
 pub mod component;
 pub mod demo;

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tapeline_cli::chaos::{self, ChaosOptions};
 use tapeline_cli::demo::{self, DemoOptions};
-use tapeline_cli::{apply, dlq, parts, publish, run, status, tx, verify};
+use tapeline_cli::{apply, check, dlq, parts, publish, run, status, tx, verify};
 use tapeline_kafka::app::{self, App, Running, load_topology};
 use tapeline_replay::generate::{Config, Generator};
 use tapeline_replay::pace::{Pace, Schedule};
@@ -43,8 +43,8 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Check topology.toml.
-    Check,
+    /// Check topology.toml, and with --live whether the log holds what restarts need.
+    Check(check::Options),
     /// Make topics, subjects and tables match topology.toml; shows the plan first.
     Apply {
         /// Carry the plan out without asking.
@@ -143,7 +143,7 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Down => parts::run(parts::Action::Down)?,
         Verb::Status(options) => status::show(&options)?,
         Verb::Reset { yes } => parts::run(parts::Action::Reset { yes })?,
-        Verb::Check => check()?,
+        Verb::Check(options) => check::check(options)?,
         Verb::Apply { yes } => apply(yes)?,
         Verb::Graph { svg } => graph(svg)?,
         Verb::Run { components, lanes } => return run_components(&components, lanes),
@@ -155,19 +155,6 @@ fn perform(verb: Verb) -> Result<ExitCode> {
         Verb::Verify(options) => return Ok(verify::verify(&options)),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn check() -> Result<()> {
-    let topology = load_topology()?;
-    println!(
-        "{}: {} topics, {} processors, {} sinks, {} connectors fit together.",
-        topology.file_name,
-        topology.topics.len(),
-        topology.processors.len(),
-        topology.sinks.len(),
-        topology.connectors.len()
-    );
-    Ok(())
 }
 
 fn apply(yes: bool) -> Result<()> {

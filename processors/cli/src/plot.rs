@@ -5,8 +5,15 @@ use plotters::prelude::*;
 use std::path::Path;
 
 const SIZE: (u32, u32) = (960, 420);
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(37, 99, 235), RGBColor(220, 38, 38), RGBColor(21, 128, 61), RGBColor(126, 34, 206)];
+/// Lines take turns in them.
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(37, 99, 235),
+    RGBColor(220, 38, 38),
+    RGBColor(21, 128, 61),
+    RGBColor(126, 34, 206),
+    RGBColor(180, 83, 9),
+    RGBColor(8, 145, 178),
+];
 const MARK: RGBColor = RGBColor(148, 163, 184);
 
 /// A line of a chart.
@@ -23,7 +30,7 @@ pub struct Chart<'a> {
     pub title: &'a str,
     /// What the values are, with their unit.
     pub values: &'a str,
-    /// At most four.
+    /// The lines.
     pub lines: Vec<Line>,
     /// Moments at which something happened, seconds.
     pub marks: Vec<f64>,
@@ -54,7 +61,7 @@ impl Chart<'_> {
         for at in &self.marks {
             chart.draw_series(LineSeries::new([(*at, 0.0), (*at, most)], MARK))?;
         }
-        for (line, colour) in self.lines.iter().zip(COLOURS) {
+        for (line, colour) in self.lines.iter().zip(COLOURS.into_iter().cycle()) {
             chart
                 .draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(2)))?
                 .label(&line.name)

@@ -7,6 +7,7 @@ use crate::registry::Registry;
 use crate::replay_port::ReplayPort;
 use crate::sink_port::KafkaSinkPort;
 use anyhow::{Context as _, Result, anyhow, bail};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tapeline_runtime::addresses::Addresses;
-use tapeline_runtime::event_decoder::EventDecoder;
+use tapeline_runtime::event_decoder::{EventDecoder, decoder};
 use tapeline_runtime::lane::{InputSpec, Lane, LaneError, LaneSpec, OwnRecords};
 use tapeline_runtime::metrics::{LaneMetrics, Metrics};
 use tapeline_runtime::port::{Port, PortError};
@@ -22,10 +23,11 @@ use tapeline_runtime::processor::{Coding, Processor};
 use tapeline_runtime::serve;
 use tapeline_runtime::sink::{Sink, SinkError};
 use tapeline_runtime::sink_lane::{SinkLane, SinkSpec};
-use tapeline_runtime::snapshot::SnapshotSpec;
+use tapeline_runtime::snapshot::{SnapshotSpec, manifests};
 use tapeline_runtime::supervisor::supervise;
 use tapeline_runtime::topology::{Cleanup, Topology};
 use tapeline_schemas::codec::SchemaIds;
+use tapeline_schemas::wire::SnapshotPart;
 
 /// Exit code of a process that another one has taken over from.
 pub const EXIT_FENCED: u8 = 3;
@@ -51,6 +53,23 @@ pub struct App {
     pub instance: String,
     /// Where it serves HTTP, once it does.
     http: OnceLock<SocketAddr>,
+}
+
+/// What a restart of a processor's partition needs of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestartNeed {
+    /// The processor's partition.
+    pub partition: i32,
+    /// Number of the snapshot that it restarts from; `None` if it replays from the beginning.
+    pub snapshot: Option<i64>,
+    /// An input, or the journal.
+    pub topic: String,
+    /// Partition of that.
+    pub of_input: i32,
+    /// The first offset that is needed,
+    pub needed_offset: i64,
+    /// and the first one that the log still has.
+    pub first_offset: i64,
 }
 
 /// How a sink gathers its batches.
@@ -157,6 +176,41 @@ impl App {
             Lane::new(spec.clone(), processor, coding, records, port, metrics).replay(partition)
         };
         Ok((0..partitions).map(|partition| (partition, replay(partition))).collect())
+    }
+
+    /// What the log must still hold for a restart of each partition of a processor from its newest snapshot but one, which
+    /// it falls back to if the newest is damaged; from the log's beginning where it has no snapshot.
+    ///
+    /// # Errors
+    /// If the topology does not list the processor, or broker or registry are away.
+    pub fn restart_needs(&self, name: &str) -> Result<Vec<RestartNeed>> {
+        let spec = self.lane_spec(name)?;
+        let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
+        let port = ReplayPort::open(&self.addresses.kafka)?;
+        let (Some(snapshots), Some(journal)) = (&spec.snapshots, &spec.journal) else { return Ok(Vec::new()) };
+        let mut parts = decoder::<SnapshotPart>(&snapshots.topic, &ids).map_err(anyhow::Error::msg)?;
+        let mut needs = Vec::new();
+        for partition in 0..port.partitions(journal)? {
+            let below = port.bounds(&snapshots.topic, partition)?.end;
+            let kept = manifests(&port, &mut parts, &snapshots.topic, partition, below, 2)?.pop();
+            let mut needed: BTreeMap<(String, i32), i64> = BTreeMap::from([((journal.clone(), partition), 0)]);
+            for input in &spec.inputs {
+                let of_input =
+                    if input.broadcast { 0..port.partitions(&input.topic)? } else { partition..partition + 1 };
+                needed.extend(of_input.map(|partition| ((input.topic.clone(), partition), 0)));
+            }
+            if let Some(found) = &kept {
+                needed.insert((journal.clone(), partition), found.manifest.journal_offset);
+                let positions = found.manifest.positions.iter();
+                needed.extend(positions.map(|at| ((at.topic.to_string(), at.partition), at.next_offset)));
+            }
+            for ((topic, of_input), needed_offset) in needed {
+                let first_offset = port.bounds(&topic, of_input)?.start;
+                let snapshot = kept.as_ref().map(|found| found.number);
+                needs.push(RestartNeed { partition, snapshot, topic, of_input, needed_offset, first_offset });
+            }
+        }
+        Ok(needs)
     }
 
     /// Starts a sink; `connect` makes its database connection for each life of the loop.

@@ -347,7 +347,12 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
     (
         "schema = \"clock\"\n",
         "schema = \"clock\"\nmax_message_bytes = 0\n",
-        &["topology.toml: topics.\"clock\".max_message_bytes: is 0; give it a number above 0, or take it out"],
+        &["topology.toml: topics.\"clock\".max_message_bytes: is 0; give it 1 to 2147418111, or take it out"],
+    ),
+    (
+        "schema = \"clock\"\n",
+        "schema = \"clock\"\nmax_message_bytes = 2147418112\n",
+        &["topology.toml: topics.\"clock\".max_message_bytes: is 2147418112; give it 1 to 2147418111, or take it out"],
     ),
     (
         "doc = \"Market data of outside venues.\"\n",

@@ -339,11 +339,9 @@ impl<'a> Fleet<'a> {
         names.iter().flat_map(of).collect()
     }
 
-    /// Name and process id of every component and server.
-    pub(super) fn processes(&self) -> Result<Vec<(String, u32)>> {
-        let members = self.members.iter().map(|(instance, member)| Ok((instance.clone(), member.process.id())));
-        let parts = super::plan::parts(1).map(|part| Ok((part.to_owned(), self.site.process_of(part)?)));
-        members.chain(parts).collect()
+    /// Instance name and process id of every component.
+    pub(super) fn components(&self) -> Vec<(String, u32)> {
+        self.members.iter().map(|(instance, member)| (instance.clone(), member.process.id())).collect()
     }
 
     /// Whether an instance of a component runs.

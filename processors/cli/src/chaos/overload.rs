@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Times what the pipeline can take.
 const FACTOR: u64 = 5;
-/// Commands by which is measured what it can take, after as many to warm up.
+/// Commands by which is measured what it can take, after as many to warm up; a quarter of the overload if that is less.
 const MEASURED_COMMANDS: u64 = 100_000;
 /// Rate of these: more than any pipeline on this machine takes.
 const UNPACED: u64 = 1_000_000;
@@ -35,20 +35,22 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     let mut fleet = Fleet::start_all(run.site)?;
     run.introduce(&flow)?;
     let began_at = Instant::now();
-    let warm = run.flood(&mut fleet, flow.clone(), MEASURED_COMMANDS, UNPACED)?;
-    let measured = run.flood(&mut fleet, warm.flow, MEASURED_COMMANDS, UNPACED)?;
-    let capacity = (MEASURED_COMMANDS as f64 / measured.until_rest.as_secs_f64()) as u64;
-    ensure!(capacity > 0, "the pipeline took {MEASURED_COMMANDS} commands in {:?}", measured.until_rest);
+    let some = run.options.orders.map_or(MEASURED_COMMANDS, |most| MEASURED_COMMANDS.min(most / 4));
+    let warm = run.flood(&mut fleet, flow.clone(), some, UNPACED)?;
+    let measured = run.flood(&mut fleet, warm.flow, some, UNPACED)?;
+    let capacity = (some as f64 / measured.until_rest.as_secs_f64()) as u64;
+    ensure!(capacity > 0, "the pipeline took {some} commands in {:?}", measured.until_rest);
 
     let rate = capacity * FACTOR;
     let most = run.options.orders.unwrap_or(rate * OVERLOAD.as_secs());
     run.events.note(&format!(
         "the pipeline with both views takes {capacity} commands/s; {most} commands at {rate}/s from now on"
     ));
-    let memory = MemoryWatch::start(fleet.processes()?);
+    let memory = [MemoryWatch::start(fleet.components()), MemoryWatch::start(run.site.servers()?)];
     let flooded = run.flood(&mut fleet, measured.flow, most, rate)?;
-    let curves = memory.end()?;
-    let commands = 2 * MEASURED_COMMANDS + flooded.commands;
+    let [components, servers] = memory.map(MemoryWatch::end);
+    let (components, servers) = (components?, servers?);
+    let commands = 2 * some + flooded.commands;
     run.events.note(&format!(
         "{} commands published in {:.0} s, {:.0}/s; lag zero in all topics and views {:.0} s after the last",
         flooded.commands,
@@ -60,8 +62,12 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     ensure!(fleet.fenced == 0, "{} times a component ended as fenced: none should under overload", fleet.fenced);
     fleet.stop(run.events)?;
 
-    let mut comparisons = vec![bounded(run, &curves, commands)];
-    plot(run, &curves)?;
+    for (name, curve) in components.iter().chain(&servers) {
+        let first = curve.first().map_or(0.0, |point| point.1);
+        run.events.note(&format!("memory of {name}: {first:.0} MiB before, {:.0} MiB at most", peak(curve)));
+    }
+    let mut comparisons = vec![bounded(run, &components, commands)];
+    plot(run, &components)?;
     comparisons.extend(run.check_log(&flow, commands)?);
     let outcome = Outcome { comparisons, timings: Vec::new(), struck: BTreeMap::new(), crashes, standstill: None };
     run.summary(&outcome, commands, began_at);
@@ -97,27 +103,22 @@ impl Run<'_> {
     }
 }
 
-fn bounded(run: &mut Run<'_>, curves: &BTreeMap<String, Curve>, commands: u64) -> Comparison {
+/// Servers have limits of their own.
+fn bounded(run: &mut Run<'_>, components: &BTreeMap<String, Curve>, commands: u64) -> Comparison {
     let bound = BASE_MIB + commands as f64 * BYTES_PER_COMMAND / f64::from(1 << 20);
     let mut comparison = Comparison::new(format!("peak memory of each component at most {bound:.0} MiB"));
-    for (name, curve) in curves {
-        let (first, most) = (curve.first().map_or(0.0, |point| point.1), peak(curve));
-        run.events.note(&format!("memory of {name}: {first:.0} MiB before, {most:.0} MiB at most"));
-        // Servers have limits of their own.
-        if name.contains('-') {
-            comparison.compared += 1;
-            if most > bound {
-                comparison.difference(|| format!("{name}: {most:.0} MiB"));
-            }
+    for (name, curve) in components {
+        comparison.compared += 1;
+        if peak(curve) > bound {
+            comparison.difference(|| format!("{name}: {:.0} MiB", peak(curve)));
         }
     }
     run.events.note(&comparison.to_string());
     comparison
 }
 
-fn plot(run: &mut Run<'_>, curves: &BTreeMap<String, Curve>) -> Result<()> {
-    let components = curves.iter().filter(|(name, _)| name.contains('-') && !name.starts_with(crate::clock::NAME));
-    let lines = components.map(|(name, curve)| Line { name: name.clone(), points: curve.clone() }).collect();
+fn plot(run: &mut Run<'_>, components: &BTreeMap<String, Curve>) -> Result<()> {
+    let lines = components.iter().map(|(name, curve)| Line { name: name.clone(), points: curve.clone() }).collect();
     let path = run.events.path().with_file_name("overload.svg");
     let title = "Resident memory under five times more orders than the pipeline takes";
     Chart { title, values: "MiB", lines, marks: Vec::new() }.write(&path)?;

@@ -1,7 +1,7 @@
 //! Where a run takes place: a stack of its own in a folder of its own, whose data it deletes.
 
 use super::fleet::noted_process_id;
-use super::plan::BROKERS;
+use super::plan::{BROKERS, parts as servers};
 use crate::{apply, parts};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
@@ -120,6 +120,11 @@ impl Site {
     fn apply(&self) -> Result<()> {
         let plan = apply::plan(&self.app.topology, &self.app.addresses)?;
         apply::carry_out(&self.app.topology, &self.app.addresses, &plan, |_| {})
+    }
+
+    /// Name and process id of every server.
+    pub(super) fn servers(&self) -> Result<Vec<(String, u32)>> {
+        servers(self.brokers).map(|part| Ok((part.to_owned(), self.process_of(part)?))).collect()
     }
 
     /// The process of a part.

@@ -10,7 +10,7 @@ const DAY_MS: i64 = 86_400_000;
 /// How long dead letters wait for operations.
 const DEAD_LETTER_RETENTION_MS: i64 = 365 * DAY_MS;
 /// Room for the headers that a dead letter has on top of the record that it holds.
-const DEAD_LETTER_HEADER_BYTES: i64 = 64 << 10;
+pub(super) const DEAD_LETTER_HEADER_BYTES: i64 = 64 << 10;
 /// Segments of compacted topics.
 const COMPACTED_SEGMENT_BYTES: i64 = 64 << 20;
 /// Kafka's default of `segment.ms`.

@@ -1,7 +1,7 @@
 //! From the text of the topology file to its types. Collects all problems instead of stopping at the first, and names
 //! the key of each.
 
-use super::model::{Cleanup, ConnectorSpec, ProcessorSpec, Retention, SinkSpec, Topic};
+use super::model::{Cleanup, ConnectorSpec, DEAD_LETTER_HEADER_BYTES, ProcessorSpec, Retention, SinkSpec, Topic};
 use super::{Problem, Topology};
 use tapeline_schemas::topic::DEAD_LETTER_SUFFIX;
 use toml::{Table, Value};
@@ -75,11 +75,12 @@ fn topic(name: &str, section: &mut Section<'_>) -> Topic {
         section.problem("", "dead-letter topics are not declared by themselves".into(), mend);
     }
     let max_message_bytes = section.whole("max_message_bytes").unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
-    if max_message_bytes < 1 {
+    // Brokers hold it in 31 bits, and the dead letters' topic takes a little more.
+    if !(1..=i64::from(i32::MAX) - DEAD_LETTER_HEADER_BYTES).contains(&max_message_bytes) {
         section.problem(
             "max_message_bytes",
             format!("is {max_message_bytes}"),
-            "give it a number above 0, or take it out",
+            "give it 1 to 2147418111, or take it out",
         );
     }
     let partitions = section.whole("partitions").unwrap_or_else(|| section.missing("partitions", 1));
