@@ -74,10 +74,10 @@ share.coordinator.state.topic.min.isr=$in_sync
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=1000
 
-# Groups of the KIP-848 protocol: a killed member's partitions go to others after 6 s (default 45 s), and members hear of a
+# Groups of the KIP-848 protocol: a killed member's partitions go to others after 10 s (default 45 s), and members hear of a
 # new assignment within half a second (default 5 s). range keeps co-partitioned topics together, uniform does not.
 group.consumer.assignors=range,uniform
-group.consumer.session.timeout.ms=6000
+group.consumer.session.timeout.ms=10000
 group.consumer.min.session.timeout.ms=3000
 group.consumer.heartbeat.interval.ms=500
 group.consumer.min.heartbeat.interval.ms=500

@@ -22,9 +22,9 @@ const QUIET_TENTH: u64 = 10;
 const STRIKES_PER_SCALING: u32 = 6;
 const STRIKES_PER_RESTART: u32 = 50;
 
-/// Pauses of components, milliseconds: below and above the groups' session time-out of 6 s.
+/// Pauses of components, milliseconds: below and above the groups' session time-out of 10 s.
 const SHORT_PAUSE_MS: (u32, u32) = (500, 4_500);
-const LONG_PAUSE_MS: (u32, u32) = (7_500, 12_000);
+const LONG_PAUSE_MS: (u32, u32) = (11_500, 15_000);
 
 /// Who is struck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,7 +223,7 @@ mod tests {
             Deed::Strike { way: Way::Pause(time), .. } => Some(time),
             _ => None,
         });
-        let session = Duration::from_secs(6);
+        let session = Duration::from_secs(10);
         let (short, long): (Vec<_>, Vec<_>) = pauses.partition(|time| *time < session);
         assert!(!short.is_empty() && !long.is_empty());
     }
