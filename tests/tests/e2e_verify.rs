@@ -260,9 +260,9 @@ fn clickhouse_damage(stack: &Stack, table: &str, column: &str, change: &str) -> 
     ensure!(told["offset"] == offset && told["column"] == "(row)" && told["found"] == "no row", "{told}");
     verified(stack, &["--repair"], 0)?;
 
-    // Below all records: no record of Kafka has this offset.
+    // Below all records: no record of Kafka has this offset. (In one SELECT the condition would see the new offset.)
     statement(format!(
-        "INSERT INTO {table}_raw SELECT * REPLACE(toInt64(-3) AS kafka_offset) FROM {table} WHERE {one_row}"
+        "INSERT INTO {table}_raw SELECT * REPLACE(toInt64(-3) AS kafka_offset) FROM (SELECT * FROM {table} WHERE {one_row})"
     ))?;
     let told = at(&verified(stack, &[], 1)?)?;
     ensure!(told["offset"] == -3 && told["column"] == "(row)" && told["expected"] == "no row", "{told}");
