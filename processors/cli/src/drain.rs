@@ -120,7 +120,7 @@ fn look(
                     1 if markers => true,
                     // Aborted ones leave more of them, and a redrive leaves one in a topic that comes from outside: only a
                     // record says that something is left.
-                    _ => !has_record(addresses, topic, partition as i32, taken)?,
+                    _ => !has_record(&addresses.kafka, topic, partition as i32, taken)?,
                 };
                 if !at_rest {
                     let lagging = format!("{component} is at {taken} of {} in {topic}-{partition}", marks.end);
@@ -137,6 +137,7 @@ fn is_transactional(topology: &Topology, topic: &str) -> bool {
     topology.processors.iter().any(|processor| processor.outputs.iter().any(|output| output == topic))
 }
 
-fn has_record(addresses: &Addresses, topic: &str, partition: i32, from: i64) -> Result<bool> {
-    Ok(PartitionReader::open(&addresses.kafka, topic, partition, from)?.next()?.is_some())
+/// Whether a partition holds a committed record at or after an offset, and not only markers.
+pub(crate) fn has_record(bootstrap: &str, topic: &str, partition: i32, from: i64) -> Result<bool> {
+    Ok(PartitionReader::open(bootstrap, topic, partition, from)?.next()?.is_some())
 }

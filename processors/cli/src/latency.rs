@@ -6,6 +6,7 @@
 //!
 //! What is absent: what is measured under which load (see `chaos`).
 
+use crate::drain::has_record;
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -16,10 +17,8 @@ use std::time::{Duration, Instant};
 use tapeline_domain::types::{id_partition, id_sequence};
 use tapeline_kafka::admin::Admin;
 use tapeline_kafka::app::App;
-use tapeline_kafka::reader::PartitionReader;
 use tapeline_kafka::tail::Tail;
 use tapeline_runtime::event_decoder::decoder;
-use tapeline_runtime::port::Reader;
 use tapeline_schemas::codec::SchemaIds;
 use tapeline_schemas::topic::{self, partition_of};
 use tapeline_schemas::wire::{Settlement, SettlementKind};
@@ -186,7 +185,7 @@ impl SettledWatch {
 /// Whether no record is left that the tail has not seen. What lies between may be markers.
 fn is_at_end(bootstrap: &str, tail: &Tail) -> Result<bool> {
     for (partition, next) in tail.next_offsets().iter().enumerate() {
-        if PartitionReader::open(bootstrap, topic::SETTLED, partition as i32, *next)?.next()?.is_some() {
+        if has_record(bootstrap, topic::SETTLED, partition as i32, *next)? {
             return Ok(false);
         }
     }

@@ -251,6 +251,15 @@ impl Run<'_> {
         Ok((published, times))
     }
 
+    /// Looks after the processes until a load has ended by itself.
+    fn outlast(&mut self, fleet: &mut Fleet<'_>, load: Load) -> Result<Published> {
+        while !load.has_ended() {
+            fleet.tick(self.events)?;
+            std::thread::sleep(LOOK_EVERY);
+        }
+        load.join()
+    }
+
     /// The load with all strikes.
     fn disturbed(
         &mut self,
@@ -358,11 +367,7 @@ impl Run<'_> {
         let mut fleet = Fleet::start_all(self.site)?;
         self.introduce(flow)?;
         let load = self.load(flow.clone(), commands, self.options.rate * TWIN_SPEED_UP)?;
-        while !load.has_ended() {
-            fleet.tick(self.events)?;
-            std::thread::sleep(LOOK_EVERY);
-        }
-        load.join()?;
+        self.outlast(&mut fleet, load)?;
         self.rest(&mut fleet, patience)?;
         ensure!(
             fleet.fenced == 0 && fleet.crashes.is_empty(),

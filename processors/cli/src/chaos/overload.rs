@@ -19,7 +19,6 @@ const MEASURED_COMMANDS: u64 = 100_000;
 const UNPACED: u64 = 1_000_000;
 /// How long the overload lasts, if `--orders` does not say how many commands.
 const OVERLOAD: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Bounds of a component's memory: what it has anyway, and for the state that it must keep for each command (the
 /// validator remembers client order ids for 24 hours, open orders rest). The lag itself takes several times as much.
 const BASE_MIB: f64 = 448.0;
@@ -87,11 +86,7 @@ impl Run<'_> {
     fn flood(&mut self, fleet: &mut Fleet<'_>, flow: super::Flow, most: u64, rate: u64) -> Result<Flooded> {
         let began_at = Instant::now();
         let load = Load::start(publish::commands(&self.site.app.addresses)?, flow, most, rate, None);
-        while !load.has_ended() {
-            fleet.tick(self.events)?;
-            std::thread::sleep(LOOK_EVERY);
-        }
-        let published = load.join()?;
+        let published = self.outlast(fleet, load)?;
         let patience = self.patience(published.commands);
         self.settle_down(fleet, patience)?;
         Ok(Flooded {

@@ -5,7 +5,7 @@
 use super::fleet::{Fleet, PROCESSORS};
 use super::plan::Deed;
 use super::report::Comparison;
-use super::{Load, Outcome, Run};
+use super::{LOOK_EVERY, Load, Outcome, Run};
 use crate::latency::{DueTimes, Latencies, SettledWatch};
 use crate::plot::{Chart, Line};
 use crate::publish;
@@ -23,7 +23,6 @@ const TAIL: Duration = Duration::from_secs(10);
 const BETWEEN: Duration = Duration::from_secs(2);
 /// How long an instance may take to be ready again.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often all processes are asked whether they are ready.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// Goal: p99 from order to settled in every second.

@@ -78,6 +78,7 @@ pub(super) fn groups(cluster: &mut Cluster, topology: &Topology, addresses: &Add
     let processors = topology.processors.iter().map(|processor| (&processor.name, &processor.inputs));
     let sinks = topology.sinks.iter().map(|sink| (&sink.name, &sink.inputs));
     let on_broker = cluster.topics()?;
+    let client = reqwest::blocking::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
     let mut all = Vec::new();
     for (name, inputs) in processors.chain(sinks) {
         let existing: Vec<String> = inputs.iter().filter(|input| on_broker.contains_key(*input)).cloned().collect();
@@ -91,7 +92,7 @@ pub(super) fn groups(cluster: &mut Cluster, topology: &Topology, addresses: &Add
         let snapshots = format!("{name}.snapshots");
         let snapshots = cluster.offsets(&[snapshots], OffsetOf::NewestTimestamp)?;
         let mut members: Vec<MemberStatus> = group.iter().flat_map(members).collect();
-        set_restores(name, group.as_ref(), &mut members)?;
+        set_restores(&client, name, group.as_ref(), &mut members);
         all.push(GroupStatus {
             group: name.clone(),
             state: group.as_ref().map_or_else(|| NEVER_JOINED.to_owned(), |group| group.state.clone()),
@@ -112,8 +113,12 @@ fn newest(times: &BTreeMap<(String, i32), OffsetAndTime>) -> Option<i64> {
 }
 
 /// Asks the members' processes how far their restores are. Client ids tell where they serve HTTP.
-fn set_restores(component: &str, group: Option<&Group>, members: &mut [MemberStatus]) -> Result<()> {
-    let client = reqwest::blocking::Client::builder().no_proxy().timeout(ANSWER_PATIENCE).build()?;
+fn set_restores(
+    client: &reqwest::blocking::Client,
+    component: &str,
+    group: Option<&Group>,
+    members: &mut [MemberStatus],
+) {
     for known in group.into_iter().flat_map(|group| &group.members) {
         let Some(http) = http_of(&known.client_id, &known.host) else { continue };
         let answer = client.get(format!("http://{http}/metrics")).send().and_then(reqwest::blocking::Response::text);
@@ -122,7 +127,6 @@ fn set_restores(component: &str, group: Option<&Group>, members: &mut [MemberSta
             member.restoring_percent = Some(restoring(component, &metrics));
         }
     }
-    Ok(())
 }
 
 /// Partitions whose restore is not done, from a process's metrics.
