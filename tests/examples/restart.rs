@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tapeline_cli::{demo, publish};
-use tapeline_kafka::admin::Admin;
+use tapeline_kafka::protocol::Cluster;
 use tapeline_replay::generate::{Config, Generator};
 use tapeline_replay::pace::Pace;
 use tapeline_schemas::{topic, wire};
@@ -60,6 +60,7 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
     stack.drain(&PROCESSORS, PATIENCE)?;
     println!("{resting} orders rest after {:.0} s", started_at.elapsed().as_secs_f64());
     for minutes in minutes {
+        let before = pauses_of_all(&mut pipeline)?;
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let load = scope.spawn(|| {
@@ -68,8 +69,8 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
                 publish::paced(&publisher, timed, |command| &command.account, &stop, |_| {})
             });
             std::thread::sleep(Duration::from_secs(60 * minutes));
-            for name in KILLED {
-                println!("  {name}: {}", snapshot_pauses(&pipeline.component(name)?.get("/metrics")?.1)?);
+            for (name, pauses) in pauses_of_all(&mut pipeline)? {
+                println!("  {name}: {}", shown(&pauses, &before[name])?);
             }
             let measured = kill_and_measure(stack, &mut pipeline);
             stop.store(true, Ordering::Relaxed);
@@ -90,19 +91,31 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
     pipeline.stop()
 }
 
-/// Where 99 and 99.9 of 100 pauses for a part of a snapshot lie, by the histogram in a process's metrics.
-fn snapshot_pauses(metrics: &str) -> Result<String> {
-    let buckets: Vec<(f64, u64)> = metrics
-        .lines()
-        .filter(|line| line.starts_with("tapeline_snapshot_pause_seconds_bucket{"))
-        .filter_map(|line| {
-            let bound = line.split_once("le=\"")?.1.split_once('"')?.0;
-            Some((bound.parse().ok()?, line.rsplit(' ').next()?.parse().ok()?))
-        })
-        .collect();
-    let all = buckets.last().context("no snapshot was written")?.1;
+/// Upper bounds in seconds and how many pauses for a part of a snapshot took at most so long.
+type Pauses = Vec<(f64, u64)>;
+
+fn pauses_of_all(pipeline: &mut Pipeline<'_>) -> Result<BTreeMap<&'static str, Pauses>> {
+    let of = |name: &'static str| Ok((name, pauses(&pipeline.component(name)?.get("/metrics")?.1)));
+    KILLED.into_iter().map(of).collect()
+}
+
+/// The histogram of pauses in a process's metrics; empty before the first.
+fn pauses(metrics: &str) -> Pauses {
+    let bucket = |line: &str| {
+        let bound = line.split_once("le=\"")?.1.split_once('"')?.0;
+        Some((bound.parse().ok()?, line.rsplit(' ').next()?.parse().ok()?))
+    };
+    let of_histogram = |line: &&str| line.starts_with("tapeline_snapshot_pause_seconds_bucket{");
+    metrics.lines().filter(of_histogram).filter_map(bucket).collect()
+}
+
+/// Where 99 and 99.9 of 100 pauses since `before` lie.
+fn shown(pauses: &Pauses, before: &Pauses) -> Result<String> {
+    let earlier = |at: usize| before.get(at).map_or(0, |(_, count)| *count);
+    let since: Pauses = pauses.iter().enumerate().map(|(at, (bound, count))| (*bound, count - earlier(at))).collect();
+    let all = since.last().context("no snapshot was written")?.1;
     let below = |share: f64| {
-        let bucket = buckets.iter().find(|(_, count)| *count as f64 >= share * all as f64);
+        let bucket = since.iter().find(|(_, count)| *count as f64 >= share * all as f64);
         bucket.map_or(f64::INFINITY, |(bound, _)| bound * 1_000.0)
     };
     Ok(format!(
@@ -116,16 +129,22 @@ fn snapshot_pauses(metrics: &str) -> Result<String> {
 type Measured = (BTreeMap<&'static str, f64>, BTreeMap<&'static str, f64>);
 
 fn kill_and_measure(stack: &Stack, pipeline: &mut Pipeline<'_>) -> Result<Measured> {
-    let admin = Admin::connect(&stack.app.addresses.kafka)?;
-    let committed = |name: &str| -> Result<Vec<Option<i64>>> {
+    // What is committed for certain: a killed process leaves a transaction open, and whoever waited for its end would
+    // wait for the new process.
+    let mut cluster = Cluster::new(&stack.app.addresses.kafka);
+    let mut committed = |name: &str| -> Result<Vec<Option<i64>>> {
         let input = if name == "validator" { topic::ORDERS } else { topic::VALIDATED };
-        Ok(admin.committed(name, &[input.to_owned()])?.remove(0))
+        let partitions = stack.app.topology.topic(input).map_or(0, |topic| topic.partitions);
+        let offsets = cluster.committed(name, &[(input.to_owned(), partitions)])?;
+        Ok((0..partitions).map(|partition| offsets.get(&(input.to_owned(), partition)).copied()).collect())
     };
     for name in KILLED {
         pipeline.kill9(name)?;
     }
-    let before: BTreeMap<&str, _> =
-        KILLED.into_iter().map(|name| Ok((name, committed(name)?))).collect::<Result<_>>()?;
+    let mut before = BTreeMap::new();
+    for name in KILLED {
+        before.insert(name, committed(name)?);
+    }
     let restarted_at = Instant::now();
     for name in KILLED {
         pipeline.start_again(name)?;

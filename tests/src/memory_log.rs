@@ -232,6 +232,15 @@ impl Port for MemoryPort {
         }
     }
 
+    fn written(&self, topic: &str, partition: i32) -> Option<i64> {
+        Some(self.log.bounds(topic, partition).end)
+    }
+
+    fn starts(&self) -> Vec<(InputPartition, i64)> {
+        let at = |(input, partition): &InputPartition| self.log.bounds(&self.inputs[*input].0, *partition).start;
+        self.positions.keys().map(|partition| (*partition, at(partition))).collect()
+    }
+
     fn lag(&self) -> Vec<(InputPartition, i64)> {
         Vec::new()
     }

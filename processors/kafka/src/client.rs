@@ -11,11 +11,14 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use smol_str::SmolStr;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tapeline_runtime::port::{InputPartition, Polled, PortError, Record};
+
+/// How often a member's client reports lag.
+pub(crate) const STATISTICS_INTERVAL_MS: u32 = 500;
 
 /// Name of this process among those of its component: `TAPELINE_INSTANCE`, else the host's name.
 ///
@@ -86,7 +89,7 @@ pub(crate) fn member_config(bootstrap: &str, group: &str, instance_id: &str, cli
         .set("group.remote.assignor", "range")
         // A restore happens within one poll: it must not cost the membership.
         .set("max.poll.interval.ms", "3600000")
-        .set("statistics.interval.ms", "500");
+        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
     config
 }
 
@@ -129,15 +132,64 @@ impl ProducerContext for QuietContext {
     fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
 }
 
+/// For a lane's producer: notes how far the lane's own topics, journal and snapshots, have been written.
+pub(crate) struct LaneContext {
+    own_topics: Vec<String>,
+    written: Mutex<HashMap<(usize, i32), i64>>,
+}
+
+impl LaneContext {
+    pub(crate) fn new(own_topics: Vec<String>) -> Self {
+        Self { own_topics, written: Mutex::default() }
+    }
+
+    /// The offset after the newest delivered record.
+    pub(crate) fn written(&self, topic: &str, partition: i32) -> Option<i64> {
+        let place = self.own_topics.iter().position(|own| own == topic)?;
+        self.written.lock().ok()?.get(&(place, partition)).copied()
+    }
+}
+
+impl ClientContext for LaneContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        QuietContext.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        QuietContext.error(error, reason);
+    }
+}
+
+impl ProducerContext for LaneContext {
+    type DeliveryOpaque = ();
+
+    /// A record that was not delivered fails its transaction.
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Ok(message) = result
+            && let Some(place) = self.own_topics.iter().position(|own| own == message.topic())
+            && let Ok(mut written) = self.written.lock()
+        {
+            written.insert((place, message.partition()), message.offset() + 1);
+        }
+    }
+}
+
 /// Tells where assigned partitions begin; `None` leaves it to the group's offsets.
 pub(crate) type StartAt = Box<dyn Fn(&[(SmolStr, i32)]) -> Result<Vec<i64>, String> + Send + Sync>;
+
+/// What the client's statistics say of an assigned partition.
+#[derive(Clone, Copy)]
+struct Reported {
+    start: i64,
+    lag: i64,
+}
 
 /// Collects what a group consumer's callbacks say, for the thread that polls it.
 pub(crate) struct GroupContext {
     topics: Vec<String>,
     start_at: Option<StartAt>,
     events: Mutex<VecDeque<Result<Polled, PortError>>>,
-    lag: Mutex<Vec<(InputPartition, i64)>>,
+    reported: Mutex<Vec<(InputPartition, Reported)>>,
     /// Whether it was said that Kafka is away: one line for each change.
     away: AtomicBool,
 }
@@ -145,7 +197,7 @@ pub(crate) struct GroupContext {
 impl GroupContext {
     /// `topics` in the order of the component's inputs.
     pub(crate) fn new(topics: Vec<String>, start_at: Option<StartAt>) -> Self {
-        Self { topics, start_at, events: Mutex::default(), lag: Mutex::default(), away: AtomicBool::new(false) }
+        Self { topics, start_at, events: Mutex::default(), reported: Mutex::default(), away: AtomicBool::new(false) }
     }
 
     pub(crate) fn next_event(&self) -> Option<Result<Polled, PortError>> {
@@ -153,7 +205,17 @@ impl GroupContext {
     }
 
     pub(crate) fn lag(&self) -> Vec<(InputPartition, i64)> {
-        self.lag.lock().map(|lag| lag.clone()).unwrap_or_default()
+        self.reported(|at| at.lag)
+    }
+
+    /// Where each assigned partition begins.
+    pub(crate) fn starts(&self) -> Vec<(InputPartition, i64)> {
+        self.reported(|at| at.start)
+    }
+
+    fn reported(&self, what: impl Fn(&Reported) -> i64) -> Vec<(InputPartition, i64)> {
+        let all = self.reported.lock();
+        all.map(|all| all.iter().map(|(partition, at)| (*partition, what(at))).collect()).unwrap_or_default()
     }
 
     pub(crate) fn input(&self, topic: &str) -> Option<usize> {
@@ -208,16 +270,17 @@ impl ClientContext for GroupContext {
         if up && self.away.swap(false, Ordering::Relaxed) {
             tracing::info!("Kafka is back");
         }
-        let mut lag = Vec::new();
+        let mut reported = Vec::new();
         for (topic, of_topic) in &statistics.topics {
             let Some(input) = self.input(topic) else { continue };
             for (partition, at) in of_topic.partitions.iter().filter(|(_, at)| at.ls_offset >= 0 && at.next_offset >= 0)
             {
-                lag.push(((input, *partition), (at.ls_offset - at.next_offset).max(0) + at.fetchq_cnt));
+                let lag = (at.ls_offset - at.next_offset).max(0) + at.fetchq_cnt;
+                reported.push(((input, *partition), Reported { start: at.lo_offset.max(0), lag }));
             }
         }
-        if let Ok(mut current) = self.lag.lock() {
-            *current = lag;
+        if let Ok(mut current) = self.reported.lock() {
+            *current = reported;
         }
     }
 

@@ -8,8 +8,8 @@
 //! records from then on. And each commit carries the member's epoch, which the group's coordinator checks.
 
 use crate::client::{
-    GroupContext, QuietContext, client_id, consumer_config, consumer_error, member_config, member_name,
-    producer_config, producer_error, record,
+    GroupContext, LaneContext, QuietContext, STATISTICS_INTERVAL_MS, client_id, consumer_config, consumer_error,
+    member_config, member_name, producer_config, producer_error, record,
 };
 use crate::protocol::{Cluster, OffsetOf};
 use crate::reader::Readers;
@@ -40,10 +40,11 @@ pub struct KafkaPort {
     cluster: Cluster,
     group: BaseConsumer<GroupContext>,
     broadcast: Option<BaseConsumer<QuietContext>>,
-    producer: BaseProducer<QuietContext>,
+    producer: BaseProducer<LaneContext>,
     /// Whether the producer has taken over its transactional id.
     initialised: bool,
     in_transaction: bool,
+    polled_at: Instant,
 }
 
 impl KafkaPort {
@@ -63,7 +64,9 @@ impl KafkaPort {
         let name = member_name(&spec.component, instance, lane);
         let mut config = producer_config(bootstrap, &name);
         config.set("transactional.id", &name).set("transaction.timeout.ms", "60000");
-        let producer: BaseProducer<QuietContext> = config.create_with_context(QuietContext).map_err(away)?;
+        let snapshots = spec.snapshots.as_ref().map(|spec| spec.topic.clone());
+        let context = LaneContext::new(spec.journal.iter().cloned().chain(snapshots).collect());
+        let producer: BaseProducer<LaneContext> = config.create_with_context(context).map_err(away)?;
         let mut cluster = Cluster::new(bootstrap);
         cluster.release_instance(&spec.component, &name)?;
         let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
@@ -81,9 +84,18 @@ impl KafkaPort {
         } else {
             None
         };
-        let (readers, component) = (Readers::new(bootstrap), spec.component.clone());
-        let (initialised, in_transaction) = (false, false);
-        Ok(Self { readers, component, topics, cluster, group, broadcast, producer, initialised, in_transaction })
+        Ok(Self {
+            readers: Readers::new(bootstrap),
+            component: spec.component.clone(),
+            topics,
+            cluster,
+            group,
+            broadcast,
+            producer,
+            initialised: false,
+            in_transaction: false,
+            polled_at: Instant::now(),
+        })
     }
 
     fn failed(&self, doing: &str, error: &KafkaError) -> PortError {
@@ -125,21 +137,28 @@ impl Port for KafkaPort {
         {
             return Ok(polled);
         }
-        match self.group.poll(wait) {
-            Some(Ok(message)) => {
-                let input = self.group.context().input(message.topic()).ok_or_else(|| {
-                    PortError::Fatal(format!("a record of {}, which was not subscribed to", message.topic()))
-                })?;
-                return Ok(Polled::Record(record(input, &message)));
+        // Without waiting, the client's poll ends at the first event that is no record. Statistics pile up while a partition
+        // is restored; each of them would end a round, and the partitions that work already would wait for all restores.
+        let piled_up = self.polled_at.elapsed().as_millis() / u128::from(STATISTICS_INTERVAL_MS);
+        let polls = if wait.is_zero() { 1 + piled_up } else { 1 };
+        self.polled_at = Instant::now();
+        for _ in 0..polls {
+            match self.group.poll(wait) {
+                Some(Ok(message)) => {
+                    let input = self.group.context().input(message.topic()).ok_or_else(|| {
+                        PortError::Fatal(format!("a record of {}, which was not subscribed to", message.topic()))
+                    })?;
+                    return Ok(Polled::Record(record(input, &message)));
+                }
+                Some(Err(error)) => {
+                    consumer_error(&error, self.group.client().fatal_error()).map_or(Ok(()), Err)?;
+                }
+                None => {}
             }
-            Some(Err(error)) => {
-                consumer_error(&error, self.group.client().fatal_error()).map_or(Ok(()), Err)?;
+            // A rebalance ends the client's poll without a record and leaves its event here.
+            if let Some(event) = self.next_event() {
+                return event;
             }
-            None => {}
-        }
-        // A rebalance ends the client's poll without a record and leaves its event here.
-        if let Some(event) = self.next_event() {
-            return event;
         }
         Ok(self.poll_broadcast().unwrap_or(Polled::Nothing))
     }
@@ -221,6 +240,14 @@ impl Port for KafkaPort {
         repeat(&self.producer, "committing", || self.producer.commit_transaction(REQUEST_TIMEOUT))?;
         self.in_transaction = false;
         Ok(())
+    }
+
+    fn written(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.producer.context().written(topic, partition)
+    }
+
+    fn starts(&self) -> Vec<(InputPartition, i64)> {
+        self.group.context().starts()
     }
 
     fn lag(&self) -> Vec<(InputPartition, i64)> {

@@ -9,7 +9,7 @@ use crate::metrics::LaneMetrics;
 use crate::port::{InputPartition, OutRecord, Polled, Port, PortError, Record};
 use crate::processor::{Coding, Processor};
 use crate::restore;
-use crate::snapshot::SnapshotSpec;
+use crate::snapshot::{RECORDS_PER_BLOCK, SnapshotSpec};
 use crate::task::{Outcome, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +22,9 @@ use tapeline_schemas::wire::{JournalEntry, SnapshotPart};
 
 /// How long an idle lane waits for a record before it looks around.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
+
+/// How many batches of records for partitions that are not restored yet are taken in one round at most.
+const EARLY_BATCHES: usize = 10;
 
 /// Longest rest between two transactions.
 const LONGEST_REST: Duration = Duration::from_millis(20);
@@ -122,6 +125,8 @@ pub struct Lane<P: Processor, C: Coding<P>, Q: Port> {
     joined_at: Instant,
     /// How long the last transaction asks the next one to wait for more records.
     rest: Duration,
+    /// Whether it takes no more records.
+    pub(crate) is_stopping: bool,
 }
 
 impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
@@ -129,8 +134,8 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     pub fn new(spec: LaneSpec, processor: P, coding: C, records: OwnRecords, port: Q, metrics: LaneMetrics) -> Self {
         let (tasks, assigned, waiting) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let joined_at = Instant::now();
-        let rest = Duration::ZERO;
-        Self { spec, processor, coding, records, port, metrics, tasks, assigned, waiting, joined_at, rest }
+        let (rest, is_stopping) = (Duration::ZERO, false);
+        Self { spec, processor, coding, records, port, metrics, tasks, assigned, waiting, joined_at, rest, is_stopping }
     }
 
     /// Works until `stop` is set, then writes snapshots at the last offsets.
@@ -205,12 +210,18 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         batch.append(&mut self.waiting);
         let mut wait = if batch.is_empty() { wait } else { Duration::ZERO };
         // What waits does not count: a lane full of records for tasks that are not complete must go on polling, or it
-        // would never hear of the partitions that complete them.
-        let most = batch.len() + self.spec.max_batch_records;
-        while batch.len() < most {
+        // would never hear of the partitions that complete them. Nor, up to a bound, do records that will wait: those of
+        // the partitions that work already may lie behind them.
+        let most_ready = batch.len() + self.spec.max_batch_records;
+        let most = batch.len() + self.spec.max_batch_records * EARLY_BATCHES;
+        let mut ready = batch.len();
+        while ready < most_ready && batch.len() < most {
             match self.port.poll(wait)? {
                 Polled::Nothing => break,
-                Polled::Record(record) => batch.push(record),
+                Polled::Record(record) => {
+                    ready += usize::from(self.is_for_a_task(&record));
+                    batch.push(record);
+                }
                 Polled::Assigned(partitions) => self.assigned.extend(partitions),
                 Polled::Revoked(partitions) => self.drop_tasks(&partitions, &mut batch),
             }
@@ -283,7 +294,10 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         #[cfg(feature = "mutations")]
         self.commit_offsets_first(batch)?;
         let mut transaction = Transaction::default();
-        for record in batch {
+        for (place, record) in batch.iter().enumerate() {
+            if place % RECORDS_PER_BLOCK == RECORDS_PER_BLOCK - 1 && transaction.open {
+                transaction.with_blocks.extend(self.send_blocks()?);
+            }
             if self.spec.inputs[record.input].broadcast {
                 for partition in self.partitions() {
                     self.take(partition, record, &mut transaction)?;
@@ -374,7 +388,8 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                 })?;
             }
         }
-        for partition in self.send_blocks(transaction.records == 0)? {
+        transaction.with_blocks.extend(self.send_blocks()?);
+        for partition in transaction.with_blocks {
             // Offsets carry the group's generation, which is what fences: no transaction goes without.
             transaction.offsets.extend(self.positions(partition));
         }
@@ -398,5 +413,7 @@ struct Transaction {
     records: usize,
     offsets: BTreeMap<InputPartition, i64>,
     touched: BTreeSet<i32>,
+    /// Tasks of whose snapshots it holds blocks.
+    with_blocks: BTreeSet<i32>,
     commanded_at_ms: Vec<i64>,
 }

@@ -167,7 +167,8 @@ impl SnapshotMetrics {
         };
         let pause =
             HistogramOpts::new("tapeline_snapshot_pause_seconds", "How long records waited for a part of a snapshot.");
-        let pause_seconds = HistogramVec::new(pause.buckets(exponential_buckets(0.000_1, 2.0, 14)?), &["component"])?;
+        let pause_seconds =
+            HistogramVec::new(pause.buckets(exponential_buckets(0.000_156_25, 2.0, 13)?), &["component"])?;
         registry.register(Box::new(pause_seconds.clone()))?;
         let damaged = IntCounterVec::new(
             Opts::new("tapeline_snapshots_damaged_total", "Snapshots that a restart had to pass over."),

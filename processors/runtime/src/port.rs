@@ -148,6 +148,13 @@ pub trait Port {
     /// See [`PortError`]; the transaction is then aborted or will be.
     fn commit(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError>;
 
+    /// The offset after the newest record that this port has committed to a partition of the lane's journal or snapshots;
+    /// `None` before the first. Asks nobody, so that no record waits for it.
+    fn written(&self, topic: &str, partition: i32) -> Option<i64>;
+
+    /// Where each assigned partition begins, as last reported by the client.
+    fn starts(&self) -> Vec<(InputPartition, i64)>;
+
     /// Consumer lag in records of each assigned partition, as last reported by the client.
     fn lag(&self) -> Vec<(InputPartition, i64)>;
 }

@@ -5,7 +5,7 @@
 use crate::dead_letter::Entry;
 use crate::journal::VERSION;
 use crate::lane::{Lane, LaneError, LaneSpec};
-use crate::port::{InputPartition, Port, Reader, Record};
+use crate::port::{Bounds, InputPartition, Port, Reader, Record};
 use crate::processor::{Coding, Processor};
 use crate::snapshot;
 use crate::task::Task;
@@ -30,7 +30,7 @@ pub(crate) fn restore<P: Processor, C: Coding<P>, Q: Port>(
     let committed = committed(lane, partition)?;
     let (mut task, journal_offset) = snapshot::newest(lane, partition, partitions)?;
     if let Some(journal) = lane.spec.journal.clone() {
-        check_beginning(lane, &journal, partition, journal_offset)?;
+        task.snapshots.journal_end = check_beginning(lane, &journal, partition, journal_offset)?;
         let mut replayed = 0;
         lane.metrics.replayed(partition, replayed);
         let progress = Progress::begin(&task, &committed);
@@ -101,16 +101,16 @@ impl Progress {
     }
 }
 
-/// A journal that begins after the place from which it is needed has lost what led to the state.
+/// A journal that begins after the place from which it is needed has lost what led to the state. Gives its end.
 fn check_beginning<P: Processor, C: Coding<P>, Q: Port>(
     lane: &Lane<P, C, Q>,
     journal: &str,
     partition: i32,
     needed: i64,
-) -> Result<(), LaneError> {
-    let start = lane.port.bounds(journal, partition)?.start;
+) -> Result<i64, LaneError> {
+    let Bounds { start, end } = lane.port.bounds(journal, partition)?;
     if start <= needed {
-        return Ok(());
+        return Ok(end);
     }
     Err(LaneError::Fatal(format!(
         "{journal}, partition {partition}: records below offset {start} are gone, and what snapshots are left need them \

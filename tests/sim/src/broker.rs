@@ -150,7 +150,7 @@ impl Broker {
         }
     }
 
-    fn put(&mut self, out: &OutRecord, transaction: u64) -> Result<(String, i32), PortError> {
+    fn put(&mut self, out: &OutRecord, transaction: u64) -> Result<(String, i32, i64), PortError> {
         let count = self.partitions(&out.topic);
         let number = out.partition.unwrap_or_else(|| partition_of(out.key.as_deref().unwrap_or_default(), count));
         self.up(&out.topic, number)?;
@@ -171,12 +171,12 @@ impl Broker {
             log.open.entry(transaction).or_insert(offset);
         }
         self.version += 1;
-        Ok((out.topic.clone(), number))
+        Ok((out.topic.clone(), number, offset as i64))
     }
 
     /// Appends outside transactions; gives the partition.
     pub(crate) fn append(&mut self, out: &OutRecord) -> Result<i32, PortError> {
-        self.put(out, 0).map(|(_, partition)| partition)
+        self.put(out, 0).map(|(_, partition, _)| partition)
     }
 
     /// Offset after the last committed record that a reader may see.
@@ -264,15 +264,15 @@ impl Broker {
     }
 
     /// Writes a record within the producer's transaction.
-    pub(crate) fn produce(&mut self, id: &str, epoch: u32, out: &OutRecord) -> Result<(), PortError> {
+    pub(crate) fn produce(&mut self, id: &str, epoch: u32, out: &OutRecord) -> Result<(i32, i64), PortError> {
         let transaction = self.transaction(id, epoch)?.id;
-        let (topic, partition) = self.put(out, transaction)?;
+        let (topic, partition, offset) = self.put(out, transaction)?;
         let target = Target::Log(topic, partition);
         let transaction = self.transaction(id, epoch)?;
         if !transaction.targets.contains(&target) {
             transaction.targets.push(target);
         }
-        Ok(())
+        Ok((partition, offset))
     }
 
     /// Adds a group's offsets to the producer's transaction. `member` is the fence: the group must know it. A client

@@ -79,6 +79,8 @@ pub(crate) struct SimPort {
     epoch: u32,
     /// Records that the client has not sent yet.
     queue: VecDeque<OutRecord>,
+    /// Offsets after the newest delivered records.
+    written: BTreeMap<(String, i32), i64>,
     in_transaction: bool,
 }
 
@@ -98,13 +100,15 @@ impl SimPort {
             producer_id,
             epoch,
             queue: VecDeque::new(),
+            written: BTreeMap::new(),
             in_transaction: false,
         })
     }
 
     fn send_queued(&mut self) -> Result<(), PortError> {
         if let Some(record) = self.queue.pop_front() {
-            self.world.broker.borrow_mut().produce(&self.producer_id, self.epoch, &record)?;
+            let (partition, offset) = self.world.broker.borrow_mut().produce(&self.producer_id, self.epoch, &record)?;
+            self.written.insert((record.topic, partition), offset + 1);
         }
         Ok(())
     }
@@ -275,6 +279,14 @@ impl Port for SimPort {
         self.in_transaction = false;
         self.world.note(format_args!("{} commits {offsets:?}", self.me.name));
         Ok(())
+    }
+
+    fn written(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.written.get(&(topic.to_owned(), partition)).copied()
+    }
+
+    fn starts(&self) -> Vec<(InputPartition, i64)> {
+        Vec::new()
     }
 
     fn lag(&self) -> Vec<(InputPartition, i64)> {

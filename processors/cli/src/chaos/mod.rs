@@ -296,21 +296,24 @@ impl Run<'_> {
         Ok((published, struck))
     }
 
-    /// Waits until nothing is under way and everything is taken.
+    /// Waits until nothing is under way, ends the clock and waits until everything is taken. Only without a clock does the
+    /// log have an end: a tick after the last look would be an input that nobody has taken.
     fn rest(&mut self, fleet: &mut Fleet<'_>, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
-        while !fleet.is_whole() {
+        let mut clock_was_told = false;
+        while !(clock_was_told && fleet.is_whole()) {
+            if !clock_was_told && fleet.is_whole() {
+                fleet.stop_clock()?;
+                clock_was_told = true;
+            }
             fleet.tick(self.events)?;
-            ensure!(Instant::now() < deadline, "not everything runs again after {patience:?}");
+            ensure!(Instant::now() < deadline, "not everything runs, or the clock has not ended, after {patience:?}");
             std::thread::sleep(LOOK_EVERY);
-        }
-        if fleet.runs(crate::clock::NAME) {
-            fleet.stop_clock()?;
         }
         self.settle_down(fleet, patience)
     }
 
-    /// Waits until everything is taken.
+    /// Waits until everything is taken that was there at the time of the last look; a clock may go on.
     fn settle_down(&mut self, fleet: &mut Fleet<'_>, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         let running: Vec<&str> = DRAINING.into_iter().filter(|name| fleet.runs(name)).collect();

@@ -57,6 +57,8 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
         flooded.commands as f64 / flooded.publishing.as_secs_f64(),
         (flooded.until_rest - flooded.publishing).as_secs_f64()
     ));
+    let patience = run.patience(commands);
+    run.rest(&mut fleet, patience)?;
     let (fenced, crashes) = (fleet.fenced, std::mem::take(&mut fleet.crashes));
     run.events.note(&format!("at rest; {fenced} times a component ended as fenced and was started again"));
     fleet.stop(run.events)?;

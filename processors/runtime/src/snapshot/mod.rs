@@ -2,8 +2,8 @@
 //!
 //! A snapshot is the image ([`tapeline_domain::image`]) of the state between two transactions, and a manifest that says
 //! which: positions of the inputs, place in the journal, hash of the outputs. Its blocks travel in the lane's own
-//! transactions, one in each while records come in, so that no record waits for more than a block, and so that a fenced
-//! process can't add one. The manifest is the last record: what has none was never finished.
+//! transactions, one after some records and one at the end of each, so that no record waits for more than a block, and so that
+//! a fenced process can't add one. The manifest is the last record: what has none was never finished.
 //!
 //! What is absent: wall clocks. A snapshot is due by records taken and by the records' own times.
 
@@ -28,8 +28,11 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Snapshots that compaction keeps: the newest, the one before to fall back to, and the one at work.
 const PLACES: i64 = 3;
-/// Blocks in a transaction that holds no records.
-const BLOCKS_WHEN_IDLE: usize = 8;
+/// A lane that works writes a block after so many records, and at the end of each transaction: a block costs about as much
+/// as twenty records.
+pub(crate) const RECORDS_PER_BLOCK: usize = 128;
+/// Blocks in a transaction of a lane that takes no more records.
+const BLOCKS_AT_STOP: usize = 32;
 
 /// Where a lane's snapshots go, and when they are due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl SnapshotSpec {
     pub fn in_topic(topic: &str) -> Self {
         Self {
             topic: topic.to_owned(),
-            block_bytes: 128 << 10,
+            block_bytes: 32 << 10,
             min_records: 20_000,
             max_records: 50_000,
             max_age_ms: 5 * 60 * 1_000,
@@ -67,6 +70,9 @@ pub(crate) struct Snapshots {
     pub(crate) number: i64,
     /// Positions of the newest complete one; of the one before, which the log must still be able to continue.
     pub(crate) newest: Vec<SnapshotPosition>,
+    /// Where the topic of snapshots and the journal ended at the restore.
+    pub(crate) end: i64,
+    pub(crate) journal_end: i64,
     /// Records taken since the image of the newest one, or the one at work, began.
     records: u64,
     /// Time of the first of these and of the last record taken.
@@ -163,13 +169,14 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         self.tasks.values().any(|task| task.snapshots.at_work.is_some())
     }
 
-    /// Adds the next blocks of each snapshot at work to the open transaction, and names the tasks that they are of.
-    pub(crate) fn send_blocks(&mut self, is_idle: bool) -> Result<Vec<i32>, LaneError> {
+    /// Adds the next block of each snapshot at work to the open transaction, and names the tasks that they are of.
+    pub(crate) fn send_blocks(&mut self) -> Result<Vec<i32>, LaneError> {
         let Some(spec) = &self.spec.snapshots else { return Ok(Vec::new()) };
+        let most = if self.is_stopping { BLOCKS_AT_STOP } else { 1 };
         let mut of_tasks = Vec::new();
         for task in self.tasks.values_mut() {
             let started_at = Instant::now();
-            for _ in 0..if is_idle { BLOCKS_WHEN_IDLE } else { 1 } {
+            for _ in 0..most {
                 let Some(mut at_work) = task.snapshots.at_work.take() else { break };
                 let number = task.snapshots.number + 1;
                 let part = match task.state.next_block() {
@@ -215,13 +222,13 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
 
     fn begin_snapshot(&mut self, spec: &SnapshotSpec, partition: i32) -> Result<(), LaneError> {
         let started_at = Instant::now();
-        let first_offset = self.port.bounds(&spec.topic, partition)?.end;
+        let Some(task) = self.tasks.get_mut(&partition) else { return Ok(()) };
+        let first_offset = self.port.written(&spec.topic, partition).unwrap_or(task.snapshots.end);
         let journal_offset = match &self.spec.journal {
-            Some(journal) => self.port.bounds(journal, partition)?.end,
+            Some(journal) => self.port.written(journal, partition).unwrap_or(task.snapshots.journal_end),
             None => 0,
         };
-        let Some(task) = self.tasks.get_mut(&partition) else { return Ok(()) };
-        self.metrics.set_margins(partition, &margins(&self.port, &task.snapshots.newest)?);
+        self.metrics.set_margins(partition, &margins(&self.spec, &self.port.starts(), &task.snapshots.newest));
         task.state.begin_image(spec.block_bytes);
         let OutputHash { outputs, hash } = task.hash;
         let manifest = SnapshotManifest {
@@ -243,6 +250,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     /// For a clean stop: a snapshot of each task at its last offset, so that the next life starts without a replay.
     pub(crate) fn snapshot_at_stop(&mut self) -> Result<(), LaneError> {
         let Some(spec) = self.spec.snapshots.clone() else { return Ok(()) };
+        self.is_stopping = true;
         let changed: Vec<i32> =
             self.tasks.values().filter(|task| task.snapshots.records > 0).map(|task| task.partition).collect();
         changed.into_iter().try_for_each(|partition| self.begin_snapshot(&spec, partition))?;
@@ -253,12 +261,15 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     }
 }
 
-/// For each input: how many records before the position of the newest snapshot the log still has. The snapshot is of no
-/// use once one of these is negative.
-fn margins<Q: Port>(port: &Q, newest: &[SnapshotPosition]) -> Result<Vec<(SmolStr, i64)>, LaneError> {
+/// For each partitioned input: how many records before the position of the newest snapshot the log still has. The snapshot
+/// is of no use once one of these is negative. (Broadcast inputs are compacted; `tapeline check --live` looks at them too.)
+fn margins(spec: &LaneSpec, starts: &[(InputPartition, i64)], newest: &[SnapshotPosition]) -> Vec<(SmolStr, i64)> {
     let margin = |position: &SnapshotPosition| {
-        let start = port.bounds(&position.topic, position.partition)?.start;
-        Ok((position.topic.clone(), position.next_offset - start))
+        let is_of = |((input, partition), _): &&(InputPartition, i64)| {
+            position.topic == spec.inputs[*input].topic && position.partition == *partition
+        };
+        let (_, start) = starts.iter().find(is_of)?;
+        Some((position.topic.clone(), position.next_offset - start))
     };
-    newest.iter().map(margin).collect()
+    newest.iter().filter_map(margin).collect()
 }

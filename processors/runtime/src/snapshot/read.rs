@@ -97,11 +97,13 @@ pub(crate) fn newest<P: Processor, C: Coding<P>, Q: Port>(
 ) -> Result<(Task<P>, i64), LaneError> {
     let new = |lane: &Lane<P, C, Q>| Task::new(&lane.processor, partition, partitions);
     let Some(topic) = lane.spec.snapshots.as_ref().map(|spec| spec.topic.clone()) else { return Ok((new(lane), 0)) };
-    let mut below = lane.port.bounds(&topic, partition)?.end;
+    let end = lane.port.bounds(&topic, partition)?.end;
+    let mut below = end;
     loop {
         let found = manifests(&lane.port, &mut lane.records.read_parts, &topic, partition, below, 1)?.pop();
-        let Some(found) = found else { return Ok((new(lane), 0)) };
         let mut task = new(lane);
+        task.snapshots.end = end;
+        let Some(found) = found else { return Ok((task, 0)) };
         match read(lane, &topic, &found, &mut task) {
             Ok(()) => return Ok((task, found.manifest.journal_offset)),
             Err(Unusable::Lane(error)) => return Err(error),

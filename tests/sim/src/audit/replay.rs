@@ -216,6 +216,14 @@ impl Port for ReplayPort {
         read_only()
     }
 
+    fn written(&self, _topic: &str, _partition: i32) -> Option<i64> {
+        None
+    }
+
+    fn starts(&self) -> Vec<(InputPartition, i64)> {
+        Vec::new()
+    }
+
     fn lag(&self) -> Vec<(InputPartition, i64)> {
         Vec::new()
     }
