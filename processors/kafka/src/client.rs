@@ -1,5 +1,6 @@
 //! Client settings shared by all consumers and producers, group events and lag, and what errors mean.
 
+use crate::stranded::{STATISTICS_INTERVAL_MS, Stranded};
 use rdkafka::Message;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -16,9 +17,6 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tapeline_runtime::port::{InputPartition, Polled, PortError, Record};
-
-/// How often a member's client reports lag.
-pub(crate) const STATISTICS_INTERVAL_MS: u32 = 500;
 
 /// Name of this process among those of its component: `TAPELINE_INSTANCE`, else the host's name.
 ///
@@ -104,6 +102,7 @@ pub(crate) fn producer_config(bootstrap: &str, client_id: &str) -> ClientConfig 
         .set("linger.ms", "2")
         .set("queue.buffering.max.messages", "500000")
         .set("queue.buffering.max.kbytes", "524288")
+        .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string())
         // The topics' own limits count, which the broker applies to compressed batches. The client's default, 1,000,000
         // bytes, is less: the dead letter of a larger record could never be written, and its lane would never go on.
         .set("message.max.bytes", "1000000000");
@@ -114,6 +113,8 @@ pub(crate) fn producer_config(bootstrap: &str, client_id: &str) -> ClientConfig 
 pub(crate) struct QuietContext;
 
 impl ClientContext for QuietContext {
+    fn stats(&self, _statistics: Statistics) {}
+
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, message, "kafka client");
     }
@@ -125,6 +126,27 @@ impl ClientContext for QuietContext {
 
 impl ConsumerContext for QuietContext {}
 
+/// For consumers outside groups that live as long as their process.
+pub(crate) struct LastingContext {
+    pub(crate) stranded: Stranded,
+}
+
+impl ClientContext for LastingContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        QuietContext.log(level, facility, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.stranded.note(&statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        QuietContext.error(error, reason);
+    }
+}
+
+impl ConsumerContext for LastingContext {}
+
 impl ProducerContext for QuietContext {
     type DeliveryOpaque = ();
 
@@ -134,13 +156,14 @@ impl ProducerContext for QuietContext {
 
 /// For a lane's producer: notes how far the lane's own topics, journal and snapshots, have been written.
 pub(crate) struct LaneContext {
+    pub(crate) stranded: Stranded,
     own_topics: Vec<String>,
     written: Mutex<HashMap<(usize, i32), i64>>,
 }
 
 impl LaneContext {
-    pub(crate) fn new(own_topics: Vec<String>) -> Self {
-        Self { own_topics, written: Mutex::default() }
+    pub(crate) fn new(bootstrap: &str, own_topics: Vec<String>) -> Self {
+        Self { stranded: Stranded::new(bootstrap), own_topics, written: Mutex::default() }
     }
 
     /// The offset after the newest delivered record.
@@ -153,6 +176,10 @@ impl LaneContext {
 impl ClientContext for LaneContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         QuietContext.log(level, facility, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.stranded.note(&statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -186,6 +213,7 @@ struct Reported {
 
 /// Collects what a group consumer's callbacks say, for the thread that polls it.
 pub(crate) struct GroupContext {
+    pub(crate) stranded: Stranded,
     topics: Vec<String>,
     start_at: Option<StartAt>,
     events: Mutex<VecDeque<Result<Polled, PortError>>>,
@@ -196,8 +224,15 @@ pub(crate) struct GroupContext {
 
 impl GroupContext {
     /// `topics` in the order of the component's inputs.
-    pub(crate) fn new(topics: Vec<String>, start_at: Option<StartAt>) -> Self {
-        Self { topics, start_at, events: Mutex::default(), reported: Mutex::default(), away: AtomicBool::new(false) }
+    pub(crate) fn new(bootstrap: &str, topics: Vec<String>, start_at: Option<StartAt>) -> Self {
+        Self {
+            stranded: Stranded::new(bootstrap),
+            topics,
+            start_at,
+            events: Mutex::default(),
+            reported: Mutex::default(),
+            away: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn next_event(&self) -> Option<Result<Polled, PortError>> {
@@ -266,6 +301,7 @@ impl ClientContext for GroupContext {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.stranded.note(&statistics);
         let up = statistics.brokers.values().any(|broker| broker.state == "UP");
         if up && self.away.swap(false, Ordering::Relaxed) {
             tracing::info!("Kafka is back");

@@ -6,6 +6,7 @@
 //! - [`protocol`]: what librdkafka has no calls for: groups in full, transactions, fencing.
 //! - [`publisher`]: an idempotent producer for connectors and tools, [`transaction`]: a transactional one.
 //! - [`app`]: components put together, each on its thread.
+//! - `stranded`: clients that have forgotten all brokers get them anew, a bug of librdkafka.
 //! - [`admin`]: topics and their settings, [`registry`]: subjects and schemas.
 //!
 //! What is absent: any knowledge of what the records mean.
@@ -22,6 +23,7 @@ pub mod registry;
 mod replay_port;
 pub mod scan;
 pub mod sink_port;
+mod stranded;
 pub mod tail;
 mod takeover;
 pub mod transaction;

@@ -8,11 +8,12 @@
 //! records from then on. And each commit carries the member's epoch, which the group's coordinator checks.
 
 use crate::client::{
-    GroupContext, LaneContext, QuietContext, STATISTICS_INTERVAL_MS, client_id, consumer_config, consumer_error,
-    member_config, member_name, producer_config, producer_error, record,
+    GroupContext, LaneContext, LastingContext, client_id, consumer_config, consumer_error, member_config, member_name,
+    producer_config, producer_error, record,
 };
 use crate::protocol::{Cluster, OffsetOf};
 use crate::reader::Readers;
+use crate::stranded::{STATISTICS_INTERVAL_MS, Stranded};
 use crate::takeover::fence_the_absent;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -26,7 +27,7 @@ use tapeline_runtime::lane::LaneSpec;
 use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader};
 
 /// How long one request to the broker may take before the lane is built anew.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Steps in which deliveries are awaited: rdkafka's own flush waits in steps of 100 ms.
 const SERVE_STEP: Duration = Duration::from_micros(200);
 /// Pause between two looks whether a transaction's markers have been written.
@@ -39,7 +40,7 @@ pub struct KafkaPort {
     topics: Vec<String>,
     cluster: Cluster,
     group: BaseConsumer<GroupContext>,
-    broadcast: Option<BaseConsumer<QuietContext>>,
+    broadcast: Option<BaseConsumer<LastingContext>>,
     producer: BaseProducer<LaneContext>,
     /// Whether the producer has taken over its transactional id.
     initialised: bool,
@@ -65,22 +66,25 @@ impl KafkaPort {
         let mut config = producer_config(bootstrap, &name);
         config.set("transactional.id", &name).set("transaction.timeout.ms", "60000");
         let snapshots = spec.snapshots.as_ref().map(|spec| spec.topic.clone());
-        let context = LaneContext::new(spec.journal.iter().cloned().chain(snapshots).collect());
+        let context = LaneContext::new(bootstrap, spec.journal.iter().cloned().chain(snapshots).collect());
         let producer: BaseProducer<LaneContext> = config.create_with_context(context).map_err(away)?;
         let mut cluster = Cluster::new(bootstrap);
         cluster.release_instance(&spec.component, &name)?;
         let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
         let client_id = client_id(&spec.component, http);
         let group: BaseConsumer<GroupContext> = member_config(bootstrap, &spec.component, &name, &client_id)
-            .create_with_context(GroupContext::new(topics.clone(), None))
+            .create_with_context(GroupContext::new(bootstrap, topics.clone(), None))
             .map_err(away)?;
         let own: Vec<&str> =
             spec.inputs.iter().filter(|input| !input.broadcast).map(|input| input.topic.as_str()).collect();
         group.subscribe(&own).map_err(away)?;
         let broadcast = if spec.inputs.iter().any(|input| input.broadcast) {
             let mut config = consumer_config(bootstrap, &spec.component);
-            config.set("group.id", format!("{}-broadcast", spec.component));
-            Some(config.create_with_context(QuietContext).map_err(away)?)
+            config
+                .set("group.id", format!("{}-broadcast", spec.component))
+                .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
+            let context = LastingContext { stranded: Stranded::new(bootstrap) };
+            Some(config.create_with_context(context).map_err(away)?)
         } else {
             None
         };
@@ -119,6 +123,16 @@ impl KafkaPort {
         Ok(fence_the_absent(&mut self.cluster, &self.component)?)
     }
 
+    /// Lets the clients go on that have lost sight of Kafka; the producer's statistics are taken here too.
+    fn look_after_clients(&self) {
+        take_deliveries(&self.producer);
+        self.producer.context().stranded.bring_back(self.producer.client());
+        self.group.context().stranded.bring_back(self.group.client());
+        if let Some(broadcast) = &self.broadcast {
+            broadcast.context().stranded.bring_back(broadcast.client());
+        }
+    }
+
     fn poll_broadcast(&self) -> Option<Polled> {
         let message = self.broadcast.as_ref()?.poll(Duration::ZERO)?.ok()?;
         let input = self.topics.iter().position(|topic| topic == message.topic())?;
@@ -132,10 +146,11 @@ impl Port for KafkaPort {
             return event;
         }
         // A batch begins with a poll that waits: reference data must not starve while orders pour in.
-        if !wait.is_zero()
-            && let Some(polled) = self.poll_broadcast()
-        {
-            return Ok(polled);
+        if !wait.is_zero() {
+            self.look_after_clients();
+            if let Some(polled) = self.poll_broadcast() {
+                return Ok(polled);
+            }
         }
         // Without waiting, the client's poll ends at the first event that is no record. Statistics pile up while a partition
         // is restored; each of them would end a round, and the partitions that work already would wait for all restores.

@@ -2,12 +2,14 @@
 
 use crate::client::{producer_config, producer_error};
 use crate::port;
+use crate::stranded::Stranded;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
-use std::sync::{Arc, Mutex};
+use rdkafka::statistics::Statistics;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tapeline_runtime::port::{OutRecord, PortError};
 
@@ -15,12 +17,18 @@ use tapeline_runtime::port::{OutRecord, PortError};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Remembers the first record that could not be delivered.
-#[derive(Clone, Default)]
-struct Deliveries(Arc<Mutex<Option<KafkaError>>>);
+struct Deliveries {
+    stranded: Stranded,
+    first_error: Mutex<Option<KafkaError>>,
+}
 
 impl ClientContext for Deliveries {
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(facility, message, "kafka client");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.stranded.note(&statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -32,7 +40,7 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let (Err((error, _)), Ok(mut first)) = (result, self.0.lock()) {
+        if let (Err((error, _)), Ok(mut first)) = (result, self.first_error.lock()) {
             first.get_or_insert_with(|| error.clone());
         }
     }
@@ -41,7 +49,6 @@ impl ProducerContext for Deliveries {
 /// A producer.
 pub struct Publisher {
     producer: BaseProducer<Deliveries>,
-    deliveries: Deliveries,
 }
 
 impl Publisher {
@@ -50,11 +57,11 @@ impl Publisher {
     /// # Errors
     /// If the settings are refused.
     pub fn open(bootstrap: &str, client_id: &str) -> Result<Self, PortError> {
-        let deliveries = Deliveries::default();
+        let deliveries = Deliveries { stranded: Stranded::new(bootstrap), first_error: Mutex::default() };
         let producer = producer_config(bootstrap, client_id)
-            .create_with_context(deliveries.clone())
+            .create_with_context(deliveries)
             .map_err(|error| PortError::Fatal(format!("producer: {error}")))?;
-        Ok(Self { producer, deliveries })
+        Ok(Self { producer })
     }
 
     /// Queues a record; waits while the queue is full.
@@ -62,6 +69,7 @@ impl Publisher {
     /// # Errors
     /// See [`PortError`].
     pub fn send(&self, record: &OutRecord) -> Result<(), PortError> {
+        self.look_after_client();
         port::send(&self.producer, record)
     }
 
@@ -73,6 +81,11 @@ impl Publisher {
     /// Lets the client work; call it now and then while nothing is sent.
     pub fn poll(&self) {
         port::take_deliveries(&self.producer);
+        self.look_after_client();
+    }
+
+    fn look_after_client(&self) {
+        self.producer.context().stranded.bring_back(self.producer.client());
     }
 
     /// Waits until the broker has all that was queued.
@@ -83,12 +96,13 @@ impl Publisher {
         let deadline = Instant::now() + PATIENCE;
         while self.producer.in_flight_count() > 0 {
             port::serve(&self.producer);
+            self.look_after_client();
             if Instant::now() > deadline {
                 return Err(PortError::Away(format!("the broker took no records for {PATIENCE:?}")));
             }
         }
         port::take_deliveries(&self.producer);
-        let failed = self.deliveries.0.lock().ok().and_then(|mut first| first.take());
+        let failed = self.producer.context().first_error.lock().ok().and_then(|mut first| first.take());
         failed.map_or(Ok(()), |error| Err(producer_error("writing", &error, self.producer.client().fatal_error())))
     }
 }

@@ -53,8 +53,9 @@ impl KafkaSinkPort {
         config
             .set("fetch.min.bytes", FETCH_BYTES)
             .set("fetch.wait.max.ms", (spec.linger / 2).as_millis().clamp(10, 100).to_string());
-        let group: BaseConsumer<GroupContext> =
-            config.create_with_context(GroupContext::new(topics.clone(), Some(Box::new(start_at)))).map_err(away)?;
+        let group: BaseConsumer<GroupContext> = config
+            .create_with_context(GroupContext::new(bootstrap, topics.clone(), Some(Box::new(start_at))))
+            .map_err(away)?;
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         group.subscribe(&names).map_err(away)?;
         let (bootstrap, component) = (bootstrap.to_owned(), spec.component.clone());
@@ -67,6 +68,7 @@ impl SinkPort for KafkaSinkPort {
         if let Some(event) = self.group.context().next_event() {
             return event;
         }
+        self.group.context().stranded.bring_back(self.group.client());
         match self.group.poll(wait) {
             Some(Ok(message)) => {
                 let input = self.group.context().input(message.topic()).ok_or_else(|| {

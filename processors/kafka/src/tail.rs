@@ -1,9 +1,10 @@
 //! Follows all partitions of a topic from their present ends, outside any group: what a client of the pipeline sees, when
 //! it sees it.
 
-use crate::client::{QuietContext, consumer_config, consumer_error};
+use crate::client::{LastingContext, consumer_config, consumer_error};
 use crate::port;
 use crate::scan::RecordView;
+use crate::stranded::{STATISTICS_INTERVAL_MS, Stranded};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -13,7 +14,7 @@ use tapeline_runtime::port::PortError;
 
 /// A consumer of committed records that began at a topic's end.
 pub struct Tail {
-    consumer: BaseConsumer<QuietContext>,
+    consumer: BaseConsumer<LastingContext>,
     next_offsets: Vec<i64>,
 }
 
@@ -26,8 +27,9 @@ impl Tail {
         let away = |error: KafkaError| PortError::Away(format!("{topic}: {error}"));
         let mut config = consumer_config(bootstrap, "tapeline-tail");
         // Never joins: the client wants a name for manual assignment too.
-        config.set("group.id", "tapeline-tail");
-        let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext).map_err(away)?;
+        config.set("group.id", "tapeline-tail").set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
+        let context = LastingContext { stranded: Stranded::new(bootstrap) };
+        let consumer: BaseConsumer<LastingContext> = config.create_with_context(context).map_err(away)?;
         let (mut list, mut next_offsets) = (TopicPartitionList::new(), Vec::new());
         for partition in 0..port::partitions(&consumer, topic)? {
             let end = port::bounds(&consumer, topic, partition)?.end;
@@ -43,6 +45,7 @@ impl Tail {
     /// # Errors
     /// If the client fails for good; what it mends by itself, such as a broker that is away for a while, is no error.
     pub fn poll(&mut self, wait: Duration, visit: impl FnOnce(&RecordView<'_>)) -> Result<bool, PortError> {
+        self.consumer.context().stranded.bring_back(self.consumer.client());
         match self.consumer.poll(wait) {
             Some(Ok(message)) => {
                 let (partition, offset) = (message.partition(), message.offset());
