@@ -6,6 +6,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -209,7 +210,16 @@ impl Admin {
         for topic in topics {
             list.add_partition_range(topic, 0, crate::port::partitions(&self.consumer, topic)? - 1);
         }
-        let committed = consumer.committed_offsets(list, TIMEOUT)?;
+        let deadline = Instant::now() + TIMEOUT;
+        let committed = loop {
+            match consumer.committed_offsets(list.clone(), TIMEOUT) {
+                // The group's coordinator moves or still reads what it must know: it is there in a moment.
+                Err(KafkaError::MetadataFetch(code)) if is_moving(code) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                answer => break answer.with_context(|| format!("offsets of the group {group}"))?,
+            }
+        };
         let offset = |offset| match offset {
             Offset::Offset(offset) => Some(offset),
             _ => None,
@@ -220,6 +230,15 @@ impl Admin {
         };
         Ok(topics.iter().map(of_topic).collect())
     }
+}
+
+fn is_moving(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::CoordinatorLoadInProgress
+    )
 }
 
 fn options() -> AdminOptions {
