@@ -27,7 +27,7 @@ use tapeline_runtime::lane::LaneSpec;
 use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader};
 
 /// How long one request to the broker may take before the lane is built anew.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Steps in which deliveries are awaited: rdkafka's own flush waits in steps of 100 ms.
 const SERVE_STEP: Duration = Duration::from_micros(200);
 /// Pause between two looks whether a transaction's markers have been written.
