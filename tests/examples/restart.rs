@@ -60,7 +60,7 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
     stack.drain(&PROCESSORS, PATIENCE)?;
     println!("{resting} orders rest after {:.0} s", started_at.elapsed().as_secs_f64());
     for minutes in minutes {
-        let before = pauses_of_all(&mut pipeline)?;
+        let before = pauses_of_all(&pipeline)?;
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let load = scope.spawn(|| {
@@ -69,7 +69,7 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
                 publish::paced(&publisher, timed, |command| &command.account, &stop, |_| {})
             });
             std::thread::sleep(Duration::from_secs(60 * minutes));
-            for (name, pauses) in pauses_of_all(&mut pipeline)? {
+            for (name, pauses) in pauses_of_all(&pipeline)? {
                 println!("  {name}: {}", shown(&pauses, &before[name])?);
             }
             let measured = kill_and_measure(stack, &mut pipeline);
@@ -94,7 +94,7 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
 /// Upper bounds in seconds and how many pauses for a part of a snapshot took at most so long.
 type Pauses = Vec<(f64, u64)>;
 
-fn pauses_of_all(pipeline: &mut Pipeline<'_>) -> Result<BTreeMap<&'static str, Pauses>> {
+fn pauses_of_all(pipeline: &Pipeline<'_>) -> Result<BTreeMap<&'static str, Pauses>> {
     let of = |name: &'static str| Ok((name, pauses(&pipeline.component(name)?.get("/metrics")?.1)));
     KILLED.into_iter().map(of).collect()
 }

@@ -12,7 +12,7 @@ use tapeline_tests::pipeline::{DRAINING, Pipeline};
 use tapeline_tests::views::{clickhouse, fingerprints, one, timescale};
 
 const PATIENCE: Duration = Duration::from_secs(300);
-const LOAD: [&str; 8] = ["--orders", "6000", "--rate", "0", "--accounts", "200", "--instruments", "10"];
+const LOAD: [&str; 8] = ["--orders", "20000", "--rate", "0", "--accounts", "200", "--instruments", "10"];
 
 /// What is done to a view by hand.
 struct Damage {
@@ -178,7 +178,7 @@ fn what_was_done_to_a_view_by_hand_is_found_named_and_repaired() -> Result<()> {
 /// While records are in flight, at the offsets that the views state.
 fn verify_beside_the_running_pipeline(stack: &Stack) -> Result<()> {
     let report = verified(stack, &[], 0)?;
-    ensure!(report["events"].as_u64().is_some_and(|events| events > 6_000), "all topics are read: {report}");
+    ensure!(report["events"].as_u64().is_some_and(|events| events > 20_000), "all topics are read: {report}");
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tapeline_runtime::port::{InputPartition, Polled, PortError, Record};
 
 /// Name of this process among those of its component: `TAPELINE_INSTANCE`, else the host's name.
@@ -126,12 +127,26 @@ impl ClientContext for QuietContext {
 
 impl ConsumerContext for QuietContext {}
 
-/// For consumers outside groups that live as long as their process.
-pub(crate) struct LastingContext {
-    pub(crate) stranded: Stranded,
+impl ProducerContext for QuietContext {
+    type DeliveryOpaque = ();
+
+    /// A record that was not delivered fails its transaction.
+    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
 }
 
-impl ClientContext for LastingContext {
+/// For clients outside groups that live as long as their process, with what a producer notes of its deliveries.
+pub(crate) struct LastingContext<N = ()> {
+    pub(crate) stranded: Stranded,
+    pub(crate) notes: N,
+}
+
+impl<N> LastingContext<N> {
+    pub(crate) fn new(bootstrap: &str, notes: N) -> Self {
+        Self { stranded: Stranded::new(bootstrap), notes }
+    }
+}
+
+impl<N: Send + Sync + 'static> ClientContext for LastingContext<N> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         QuietContext.log(level, facility, message);
     }
@@ -147,56 +162,35 @@ impl ClientContext for LastingContext {
 
 impl ConsumerContext for LastingContext {}
 
-impl ProducerContext for QuietContext {
-    type DeliveryOpaque = ();
-
-    /// A record that was not delivered fails its transaction.
-    fn delivery(&self, _result: &DeliveryResult<'_>, (): ()) {}
-}
-
-/// For a lane's producer: notes how far the lane's own topics, journal and snapshots, have been written.
-pub(crate) struct LaneContext {
-    pub(crate) stranded: Stranded,
+/// How far a lane's own topics, journal and snapshots, have been written.
+pub(crate) struct Written {
     own_topics: Vec<String>,
-    written: Mutex<HashMap<(usize, i32), i64>>,
+    next_offsets: Mutex<HashMap<(usize, i32), i64>>,
 }
 
-impl LaneContext {
-    pub(crate) fn new(bootstrap: &str, own_topics: Vec<String>) -> Self {
-        Self { stranded: Stranded::new(bootstrap), own_topics, written: Mutex::default() }
+impl Written {
+    pub(crate) fn new(own_topics: Vec<String>) -> Self {
+        Self { own_topics, next_offsets: Mutex::default() }
     }
 
     /// The offset after the newest delivered record.
-    pub(crate) fn written(&self, topic: &str, partition: i32) -> Option<i64> {
+    pub(crate) fn next_offset(&self, topic: &str, partition: i32) -> Option<i64> {
         let place = self.own_topics.iter().position(|own| own == topic)?;
-        self.written.lock().ok()?.get(&(place, partition)).copied()
+        self.next_offsets.lock().ok()?.get(&(place, partition)).copied()
     }
 }
 
-impl ClientContext for LaneContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        QuietContext.log(level, facility, message);
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        self.stranded.note(&statistics);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        QuietContext.error(error, reason);
-    }
-}
-
-impl ProducerContext for LaneContext {
+impl ProducerContext for LastingContext<Written> {
     type DeliveryOpaque = ();
 
     /// A record that was not delivered fails its transaction.
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let Written { own_topics, next_offsets } = &self.notes;
         if let Ok(message) = result
-            && let Some(place) = self.own_topics.iter().position(|own| own == message.topic())
-            && let Ok(mut written) = self.written.lock()
+            && let Some(place) = own_topics.iter().position(|own| own == message.topic())
+            && let Ok(mut next_offsets) = next_offsets.lock()
         {
-            written.insert((place, message.partition()), message.offset() + 1);
+            next_offsets.insert((place, message.partition()), message.offset() + 1);
         }
     }
 }
@@ -354,6 +348,21 @@ impl ConsumerContext for GroupContext {
     }
 
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, _: &Rebalance<'_>) {}
+}
+
+/// Waits up to `wait` for a record of a group's member. What the group says meanwhile is in its context's events; they end the
+/// client's poll.
+pub(crate) fn poll_member(group: &BaseConsumer<GroupContext>, wait: Duration) -> Result<Option<Record>, PortError> {
+    match group.poll(wait) {
+        Some(Ok(message)) => {
+            let input = group.context().input(message.topic()).ok_or_else(|| {
+                PortError::Fatal(format!("a record of {}, which was not subscribed to", message.topic()))
+            })?;
+            Ok(Some(record(input, &message)))
+        }
+        Some(Err(error)) => consumer_error(&error, group.client().fatal_error()).map_or(Ok(None), Err),
+        None => Ok(None),
+    }
 }
 
 /// What a consumer's error means for its owner; `None` if the client mends it by itself. A fatal error says only that it

@@ -8,12 +8,12 @@
 //! records from then on. And each commit carries the member's epoch, which the group's coordinator checks.
 
 use crate::client::{
-    GroupContext, LaneContext, LastingContext, client_id, consumer_config, consumer_error, member_config, member_name,
+    GroupContext, LastingContext, Written, client_id, consumer_config, member_config, member_name, poll_member,
     producer_config, producer_error, record,
 };
 use crate::protocol::{Cluster, OffsetOf};
 use crate::reader::Readers;
-use crate::stranded::{STATISTICS_INTERVAL_MS, Stranded};
+use crate::stranded::STATISTICS_INTERVAL_MS;
 use crate::takeover::fence_the_absent;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -41,11 +41,12 @@ pub struct KafkaPort {
     cluster: Cluster,
     group: BaseConsumer<GroupContext>,
     broadcast: Option<BaseConsumer<LastingContext>>,
-    producer: BaseProducer<LaneContext>,
+    producer: BaseProducer<LastingContext<Written>>,
     /// Whether the producer has taken over its transactional id.
     initialised: bool,
     in_transaction: bool,
-    polled_at: Instant,
+    /// When the group's consumer had nothing more, last.
+    drained_at: Instant,
 }
 
 impl KafkaPort {
@@ -66,8 +67,9 @@ impl KafkaPort {
         let mut config = producer_config(bootstrap, &name);
         config.set("transactional.id", &name).set("transaction.timeout.ms", "60000");
         let snapshots = spec.snapshots.as_ref().map(|spec| spec.topic.clone());
-        let context = LaneContext::new(bootstrap, spec.journal.iter().cloned().chain(snapshots).collect());
-        let producer: BaseProducer<LaneContext> = config.create_with_context(context).map_err(away)?;
+        let context =
+            LastingContext::new(bootstrap, Written::new(spec.journal.iter().cloned().chain(snapshots).collect()));
+        let producer: BaseProducer<LastingContext<Written>> = config.create_with_context(context).map_err(away)?;
         let mut cluster = Cluster::new(bootstrap);
         cluster.release_instance(&spec.component, &name)?;
         let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
@@ -83,7 +85,7 @@ impl KafkaPort {
             config
                 .set("group.id", format!("{}-broadcast", spec.component))
                 .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
-            let context = LastingContext { stranded: Stranded::new(bootstrap) };
+            let context = LastingContext::new(bootstrap, ());
             Some(config.create_with_context(context).map_err(away)?)
         } else {
             None
@@ -98,7 +100,7 @@ impl KafkaPort {
             producer,
             initialised: false,
             in_transaction: false,
-            polled_at: Instant::now(),
+            drained_at: Instant::now(),
         })
     }
 
@@ -133,6 +135,14 @@ impl KafkaPort {
         }
     }
 
+    /// A record or, as a rebalance ends the client's poll without one, what the group has to say.
+    fn poll_group(&mut self, wait: Duration) -> Result<Option<Polled>, PortError> {
+        match poll_member(&self.group, wait)? {
+            Some(record) => Ok(Some(Polled::Record(record))),
+            None => self.next_event().transpose(),
+        }
+    }
+
     fn poll_broadcast(&self) -> Option<Polled> {
         let message = self.broadcast.as_ref()?.poll(Duration::ZERO)?.ok()?;
         let input = self.topics.iter().position(|topic| topic == message.topic())?;
@@ -152,29 +162,19 @@ impl Port for KafkaPort {
                 return Ok(polled);
             }
         }
+        if let Some(polled) = self.poll_group(wait)? {
+            return Ok(polled);
+        }
         // Without waiting, the client's poll ends at the first event that is no record. Statistics pile up while a partition
         // is restored; each of them would end a round, and the partitions that work already would wait for all restores.
-        let piled_up = self.polled_at.elapsed().as_millis() / u128::from(STATISTICS_INTERVAL_MS);
-        let polls = if wait.is_zero() { 1 + piled_up } else { 1 };
-        self.polled_at = Instant::now();
-        for _ in 0..polls {
-            match self.group.poll(wait) {
-                Some(Ok(message)) => {
-                    let input = self.group.context().input(message.topic()).ok_or_else(|| {
-                        PortError::Fatal(format!("a record of {}, which was not subscribed to", message.topic()))
-                    })?;
-                    return Ok(Polled::Record(record(input, &message)));
+        if wait.is_zero() {
+            for _ in 0..self.drained_at.elapsed().as_millis() / u128::from(STATISTICS_INTERVAL_MS) {
+                if let Some(polled) = self.poll_group(wait)? {
+                    return Ok(polled);
                 }
-                Some(Err(error)) => {
-                    consumer_error(&error, self.group.client().fatal_error()).map_or(Ok(()), Err)?;
-                }
-                None => {}
-            }
-            // A rebalance ends the client's poll without a record and leaves its event here.
-            if let Some(event) = self.next_event() {
-                return event;
             }
         }
+        self.drained_at = Instant::now();
         Ok(self.poll_broadcast().unwrap_or(Polled::Nothing))
     }
 
@@ -258,7 +258,7 @@ impl Port for KafkaPort {
     }
 
     fn written(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.producer.context().written(topic, partition)
+        self.producer.context().notes.next_offset(topic, partition)
     }
 
     fn starts(&self) -> Vec<(InputPartition, i64)> {

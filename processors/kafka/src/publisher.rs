@@ -1,14 +1,10 @@
 //! An idempotent producer for connectors and tools: what [`Publisher::flush`] has passed, the broker has.
 
-use crate::client::{producer_config, producer_error};
+use crate::client::{LastingContext, producer_config, producer_error};
 use crate::port;
-use crate::stranded::Stranded;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
-use rdkafka::statistics::Statistics;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tapeline_runtime::port::{OutRecord, PortError};
@@ -16,31 +12,15 @@ use tapeline_runtime::port::{OutRecord, PortError};
 /// How long a flush waits for the broker.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Remembers the first record that could not be delivered.
-struct Deliveries {
-    stranded: Stranded,
-    first_error: Mutex<Option<KafkaError>>,
-}
+/// The first record's error that could not be delivered.
+#[derive(Default)]
+struct FirstError(Mutex<Option<KafkaError>>);
 
-impl ClientContext for Deliveries {
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, message, "kafka client");
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        self.stranded.note(&statistics);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "kafka client");
-    }
-}
-
-impl ProducerContext for Deliveries {
+impl ProducerContext for LastingContext<FirstError> {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let (Err((error, _)), Ok(mut first)) = (result, self.first_error.lock()) {
+        if let (Err((error, _)), Ok(mut first)) = (result, self.notes.0.lock()) {
             first.get_or_insert_with(|| error.clone());
         }
     }
@@ -48,7 +28,7 @@ impl ProducerContext for Deliveries {
 
 /// A producer.
 pub struct Publisher {
-    producer: BaseProducer<Deliveries>,
+    producer: BaseProducer<LastingContext<FirstError>>,
 }
 
 impl Publisher {
@@ -57,9 +37,8 @@ impl Publisher {
     /// # Errors
     /// If the settings are refused.
     pub fn open(bootstrap: &str, client_id: &str) -> Result<Self, PortError> {
-        let deliveries = Deliveries { stranded: Stranded::new(bootstrap), first_error: Mutex::default() };
         let producer = producer_config(bootstrap, client_id)
-            .create_with_context(deliveries)
+            .create_with_context(LastingContext::new(bootstrap, FirstError::default()))
             .map_err(|error| PortError::Fatal(format!("producer: {error}")))?;
         Ok(Self { producer })
     }
@@ -102,7 +81,7 @@ impl Publisher {
             }
         }
         port::take_deliveries(&self.producer);
-        let failed = self.producer.context().first_error.lock().ok().and_then(|mut first| first.take());
+        let failed = self.producer.context().notes.0.lock().ok().and_then(|mut first| first.take());
         failed.map_or(Ok(()), |error| Err(producer_error("writing", &error, self.producer.client().fatal_error())))
     }
 }

@@ -1,11 +1,10 @@
 //! The sink's port: a static group member that begins where the sink's database says.
 
-use crate::client::{GroupContext, consumer_error, member_config, member_name, record};
+use crate::client::{GroupContext, member_config, member_name, poll_member};
 use crate::port::partitions;
 use crate::protocol::Cluster;
 use crate::publisher::Publisher;
 use crate::reader::PartitionReader;
-use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -69,17 +68,8 @@ impl SinkPort for KafkaSinkPort {
             return event;
         }
         self.group.context().stranded.bring_back(self.group.client());
-        match self.group.poll(wait) {
-            Some(Ok(message)) => {
-                let input = self.group.context().input(message.topic()).ok_or_else(|| {
-                    PortError::Fatal(format!("a record of {}, which was not subscribed to", message.topic()))
-                })?;
-                return Ok(Polled::Record(record(input, &message)));
-            }
-            Some(Err(error)) => {
-                consumer_error(&error, self.group.client().fatal_error()).map_or(Ok(()), Err)?;
-            }
-            None => {}
+        if let Some(record) = poll_member(&self.group, wait)? {
+            return Ok(Polled::Record(record));
         }
         self.group.context().next_event().unwrap_or(Ok(Polled::Nothing))
     }

@@ -38,7 +38,8 @@ impl Stranded {
 
     /// Call it often: gives the client its servers anew if it knows none.
     pub(crate) fn bring_back<C: ClientContext>(&self, client: &Client<C>) {
-        if self.is_stranded.swap(false, Ordering::Relaxed) {
+        if self.is_stranded.load(Ordering::Relaxed) {
+            self.is_stranded.store(false, Ordering::Relaxed);
             tracing::warn!("the Kafka client had forgotten all brokers (librdkafka issue 5301): it begins again");
             add_brokers(client, &self.bootstrap);
         }

@@ -4,7 +4,7 @@
 use crate::client::{LastingContext, consumer_config, consumer_error};
 use crate::port;
 use crate::scan::RecordView;
-use crate::stranded::{STATISTICS_INTERVAL_MS, Stranded};
+use crate::stranded::STATISTICS_INTERVAL_MS;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -28,7 +28,7 @@ impl Tail {
         let mut config = consumer_config(bootstrap, "tapeline-tail");
         // Never joins: the client wants a name for manual assignment too.
         config.set("group.id", "tapeline-tail").set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
-        let context = LastingContext { stranded: Stranded::new(bootstrap) };
+        let context = LastingContext::new(bootstrap, ());
         let consumer: BaseConsumer<LastingContext> = config.create_with_context(context).map_err(away)?;
         let (mut list, mut next_offsets) = (TopicPartitionList::new(), Vec::new());
         for partition in 0..port::partitions(&consumer, topic)? {

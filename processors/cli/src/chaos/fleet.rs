@@ -349,10 +349,9 @@ impl<'a> Fleet<'a> {
         self.members.values().any(|member| member.name == name)
     }
 
-    /// Tells the clock to end, if it runs, so that the log comes to an end.
+    /// Tells the clock to end, so that the log comes to an end.
     pub(super) fn stop_clock(&mut self) -> Result<()> {
-        let instance = format!("{}-1", clock::NAME);
-        if self.members.contains_key(&instance) { self.terminate(&instance, false) } else { Ok(()) }
+        self.terminate(&format!("{}-1", clock::NAME), false)
     }
 
     /// Ends all by SIGTERM.

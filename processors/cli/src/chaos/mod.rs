@@ -300,17 +300,24 @@ impl Run<'_> {
     /// log have an end: a tick after the last look would be an input that nobody has taken.
     fn rest(&mut self, fleet: &mut Fleet<'_>, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
-        let mut clock_was_told = false;
-        while !(clock_was_told && fleet.is_whole()) {
-            if !clock_was_told && fleet.is_whole() {
-                fleet.stop_clock()?;
-                clock_was_told = true;
-            }
-            fleet.tick(self.events)?;
-            ensure!(Instant::now() < deadline, "not everything runs, or the clock has not ended, after {patience:?}");
-            std::thread::sleep(LOOK_EVERY);
+        self.wait_whole(fleet, deadline)?;
+        if fleet.runs(crate::clock::NAME) {
+            fleet.stop_clock()?;
+            self.wait_whole(fleet, deadline)?;
         }
         self.settle_down(fleet, patience)
+    }
+
+    fn wait_whole(&mut self, fleet: &mut Fleet<'_>, deadline: Instant) -> Result<()> {
+        while !fleet.is_whole() {
+            fleet.tick(self.events)?;
+            ensure!(
+                Instant::now() < deadline,
+                "a process or server has not come back, or the clock has not ended, in time"
+            );
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     /// Waits until everything is taken that was there at the time of the last look; a clock may go on.
