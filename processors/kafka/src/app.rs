@@ -1,7 +1,7 @@
 //! Puts components together: reads topology and environment, builds lanes on threads of their own, keeps them alive,
 //! serves HTTP, ends on SIGTERM. Used by every binary and by `tapeline run`.
 
-use crate::client::instance;
+use crate::client::{instance, member_name};
 use crate::port::KafkaPort;
 use crate::registry::Registry;
 use crate::replay_port::ReplayPort;
@@ -148,7 +148,9 @@ impl App {
         let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
         let (processor, coding) = make(spec, &ids).map_err(LaneError::Away)?;
         let records = OwnRecords::new(spec, &ids).map_err(LaneError::Away)?;
-        let port = KafkaPort::open(&self.addresses.kafka, spec, &self.instance, lane, self.http.get().copied())?;
+        let name = member_name(&spec.component, &self.instance, lane);
+        let written = self.topology.written_by(&spec.component);
+        let port = KafkaPort::open(&self.addresses.kafka, spec, name, written, self.http.get().copied())?;
         self.check_partitions(spec.inputs.iter().map(|input| input.topic.as_str()), |topic| port.partitions(topic))?;
         Lane::new(spec.clone(), processor, coding, records, port, metrics.clone()).run(&self.stop)
     }

@@ -8,13 +8,13 @@
 //! records from then on. And each commit carries the member's epoch, which the group's coordinator checks.
 
 use crate::client::{
-    GroupContext, LastingContext, Written, client_id, consumer_config, member_config, member_name, poll_member,
-    producer_config, producer_error, record,
+    GroupContext, LastingContext, Written, client_id, consumer_config, member_config, poll_member, producer_config,
+    producer_error, record,
 };
 use crate::protocol::{Cluster, OffsetOf};
 use crate::reader::Readers;
 use crate::stranded::STATISTICS_INTERVAL_MS;
-use crate::takeover::fence_the_absent;
+use crate::takeover::{Successor, take_over};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -28,6 +28,8 @@ use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, Po
 
 /// How long one request to the broker may take before the lane is built anew.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Where Kafka keeps what groups have committed: a transaction's offsets stand there.
+const GROUP_OFFSETS: &str = "__consumer_offsets";
 /// Steps in which deliveries are awaited: rdkafka's own flush waits in steps of 100 ms.
 const SERVE_STEP: Duration = Duration::from_micros(200);
 /// Pause between two looks whether a transaction's markers have been written.
@@ -37,7 +39,11 @@ const STABLE_PAUSE: Duration = Duration::from_millis(5);
 pub struct KafkaPort {
     readers: Readers,
     component: String,
+    /// Group instance and transactional id.
+    name: String,
     topics: Vec<String>,
+    /// All topics that the component's transactions touch.
+    written_topics: Vec<String>,
     cluster: Cluster,
     group: BaseConsumer<GroupContext>,
     broadcast: Option<BaseConsumer<LastingContext>>,
@@ -50,20 +56,19 @@ pub struct KafkaPort {
 }
 
 impl KafkaPort {
-    /// Joins the group of `spec.component` under the name of `instance` and `lane`; whoever held it is fenced. `http` is
-    /// where this process serves HTTP.
+    /// Joins the group of `spec.component` under `name`; whoever held it is fenced. `outputs` are all topics that the
+    /// component writes to; `http` is where this process serves HTTP.
     ///
     /// # Errors
     /// [`PortError::Away`] if the broker is away.
     pub fn open(
         bootstrap: &str,
         spec: &LaneSpec,
-        instance: &str,
-        lane: usize,
+        name: String,
+        outputs: Vec<String>,
         http: Option<SocketAddr>,
     ) -> Result<Self, PortError> {
         let away = |error: KafkaError| PortError::Away(format!("{}: {error}", spec.component));
-        let name = member_name(&spec.component, instance, lane);
         let mut config = producer_config(bootstrap, &name);
         config.set("transactional.id", &name).set("transaction.timeout.ms", "60000");
         let snapshots = spec.snapshots.as_ref().map(|spec| spec.topic.clone());
@@ -93,7 +98,9 @@ impl KafkaPort {
         Ok(Self {
             readers: Readers::new(bootstrap),
             component: spec.component.clone(),
+            name,
             topics,
+            written_topics: outputs.into_iter().chain([GROUP_OFFSETS.to_owned()]).collect(),
             cluster,
             group,
             broadcast,
@@ -117,12 +124,19 @@ impl KafkaPort {
     }
 
     fn take_over(&mut self) -> Result<(), PortError> {
-        if !self.initialised {
-            let taken = self.producer.init_transactions(REQUEST_TIMEOUT);
-            taken.map_err(|error| self.failed("taking over the transactional id", &error))?;
-            self.initialised = true;
-        }
-        Ok(fence_the_absent(&mut self.cluster, &self.component)?)
+        let Self { component, name, written_topics, cluster, producer, initialised, .. } = self;
+        let claim = || {
+            if *initialised {
+                return Ok(false);
+            }
+            let taken = producer.init_transactions(REQUEST_TIMEOUT);
+            taken.map_err(|error| {
+                producer_error("taking over the transactional id", &error, producer.client().fatal_error())
+            })?;
+            *initialised = true;
+            Ok(true)
+        };
+        take_over(cluster, &Successor { component, name, topics: written_topics }, claim)
     }
 
     /// Lets the clients go on that have lost sight of Kafka; the producer's statistics are taken here too.

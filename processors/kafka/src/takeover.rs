@@ -1,21 +1,90 @@
-//! Fencing of producers whose member the group has given up: a paused process that wakes up after its partitions moved
-//! can't write one record, and what a killed one left open is aborted at once, not after the transaction's time-out.
+//! What a lane does before it writes in its component's name: its producer takes over the transactional id, and producers
+//! whose member the group has given up are fenced. A paused process that wakes up after its partitions moved can't write
+//! one record, and what a killed one left open is aborted at once, not after the transaction's time-out.
+//!
+//! Kafka can't be trusted to have aborted it: while no broker leads a partition (seen in 4.3.1 with a single broker that its
+//! controller had fenced for a moment), the transaction's coordinator takes the partition for a deleted one and completes
+//! the transaction without the marker there. The records then stand open, and the next commit of the same producer id
+//! would commit them too. So the partitions are asked, and a marker that is missing is written.
+//!
+//! Not covered: a marker that is lost while its producer lives on. A commit that follows makes the first one whole; an
+//! abort that follows means a new life of the lane, and both are aborted.
 
-use crate::protocol::{Cluster, Group, ProtocolError, Transaction};
+use crate::protocol::{Cluster, Group, Marker, OpenProducer, ProtocolError, Transaction};
+use std::collections::BTreeMap;
+use tapeline_runtime::port::PortError;
 
-/// Fences all producers of `component` that belong to no member of its group. The caller is a member itself.
+/// A lane that is about to write.
+pub(crate) struct Successor<'a> {
+    /// The processor.
+    pub(crate) component: &'a str,
+    /// Its transactional id.
+    pub(crate) name: &'a str,
+    /// All topics that transactions of the component touch.
+    pub(crate) topics: &'a [String],
+}
+
+/// Ends all that former lives of `successor` and producers without a member have left open. `claim` makes its producer
+/// take over the transactional id and says whether it had not before. The caller is a member of the group by now.
 ///
 /// Transactions are looked at first and members second: a process joins its group before it takes over its transactional
 /// id, so a producer that is seen without a member has lost it. One that has changed hands in between is left alone.
-pub(crate) fn fence_the_absent(cluster: &mut Cluster, component: &str) -> Result<(), ProtocolError> {
+pub(crate) fn take_over(
+    cluster: &mut Cluster,
+    successor: &Successor<'_>,
+    claim: impl FnOnce() -> Result<bool, PortError>,
+) -> Result<(), PortError> {
     let transactions = cluster.transactions()?;
-    let group = cluster.group(component)?;
-    for seen in absent(component, &transactions, group.as_ref()) {
+    let mut ended = BTreeMap::new();
+    if claim()? {
+        let own = transactions.iter().filter(|seen| seen.id == successor.name);
+        ended.extend(own.map(|seen| (seen.producer_id, end_of(seen))));
+    }
+    let group = cluster.group(successor.component)?;
+    for seen in absent(successor.component, &transactions, group.as_ref()) {
         if cluster.fence(seen)? {
-            tracing::info!(component, transactional_id = seen.id, "fenced: its member is not in the group");
+            tracing::info!(
+                component = successor.component,
+                transactional_id = seen.id,
+                "fenced: its member is not in the group"
+            );
+            ended.insert(seen.producer_id, end_of(seen));
         }
     }
+    Ok(write_missing_markers(cluster, successor.topics, &ended)?)
+}
+
+/// `ended`: producer ids that have no transaction any more as their coordinator sees it, and how their last one ended.
+fn write_missing_markers(
+    cluster: &mut Cluster,
+    topics: &[String],
+    ended: &BTreeMap<i64, Marker>,
+) -> Result<(), ProtocolError> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    for open in cluster.all_open_producers(topics)? {
+        let Some(marker) = ended.get(&open.producer_id) else { continue };
+        let OpenProducer { topic, partition, producer_id, start_offset, .. } = &open;
+        tracing::warn!(
+            topic,
+            partition,
+            producer_id,
+            start_offset,
+            ?marker,
+            "Kafka had left out the end of a transaction: written now"
+        );
+        cluster.write_marker(&open, *marker)?;
+    }
     Ok(())
+}
+
+/// How the coordinator ended a transaction, or does when it is fenced in this state.
+fn end_of(seen: &Transaction) -> Marker {
+    match seen.state.as_str() {
+        "PrepareCommit" | "CompleteCommit" => Marker::Commit,
+        _ => Marker::Abort,
+    }
 }
 
 fn absent<'a>(component: &str, transactions: &'a [Transaction], group: Option<&Group>) -> Vec<&'a Transaction> {
@@ -29,8 +98,8 @@ fn absent<'a>(component: &str, transactions: &'a [Transaction], group: Option<&G
 
 #[cfg(test)]
 mod tests {
-    use super::absent;
-    use crate::protocol::{Group, Member, Transaction};
+    use super::{absent, end_of};
+    use crate::protocol::{Group, Marker, Member, Transaction};
     use std::collections::BTreeMap;
 
     fn transaction(id: &str) -> Transaction {
@@ -61,5 +130,13 @@ mod tests {
         };
         assert_eq!(ids(Some(&group)), ["executor-a-0", "executor-b-1"]);
         assert_eq!(ids(None), ["executor-a-0", "executor-b-0", "executor-b-1"]);
+    }
+
+    #[test]
+    fn only_what_the_coordinator_had_decided_to_commit_is_committed() {
+        let ends = |state: &str| end_of(&Transaction { state: state.into(), ..transaction("executor-a-0") });
+        assert_eq!(["PrepareCommit", "CompleteCommit"].map(ends), [Marker::Commit; 2]);
+        let aborted = ["Ongoing", "PrepareAbort", "PrepareEpochFence", "CompleteAbort", "Empty", "Dead"];
+        assert_eq!(aborted.map(ends), [Marker::Abort; 6]);
     }
 }

@@ -4,7 +4,7 @@ use super::survey::{OpenTransaction, Origin, survey};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use tapeline_kafka::app::load_topology;
-use tapeline_kafka::protocol::{Cluster, OffsetOf};
+use tapeline_kafka::protocol::{Cluster, Marker, OffsetOf};
 use tapeline_runtime::addresses::Addresses;
 use tapeline_runtime::topology::Topology;
 
@@ -64,7 +64,7 @@ pub(super) fn perform(options: &Abort, addresses: &Addresses) -> Result<()> {
                 bail!("{} has gone to another producer since: nothing was changed", transaction.id);
             }
         }
-        Origin::Partition(producer) => cluster.write_abort_marker(producer)?,
+        Origin::Partition(producer) => cluster.write_marker(producer, Marker::Abort)?,
     }
     println!("Aborted.");
     Ok(())

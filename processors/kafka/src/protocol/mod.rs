@@ -10,7 +10,7 @@ mod transactions;
 
 pub use groups::{Group, Member};
 pub use offsets::{OffsetAndTime, OffsetOf};
-pub use transactions::{OpenProducer, Transaction};
+pub use transactions::{Marker, OpenProducer, Transaction};
 
 use bytes::{Buf, BytesMut};
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
@@ -102,6 +102,9 @@ fn patiently<T>(mut request: impl FnMut() -> Result<T, ProtocolError>) -> Result
     }
 }
 
+/// Address of the leader of each partition.
+type Leaders = BTreeMap<(String, i32), String>;
+
 /// What coordinates what, as FindCoordinator counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coordinator {
@@ -155,22 +158,50 @@ impl Cluster {
         Ok(answer.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port)).collect())
     }
 
-    /// Address of the leader of each partition of `topics`; topics that do not exist are left out.
-    fn leaders(&mut self, topics: &[String]) -> Result<BTreeMap<(String, i32), String>, ProtocolError> {
+    /// Address of the leader of each partition of `topics`; topics that do not exist are left out, and partitions that no
+    /// broker leads now.
+    fn leaders(&mut self, topics: &[String]) -> Result<Leaders, ProtocolError> {
+        let found = self.partition_leaders(topics)?;
+        Ok(found.into_iter().filter_map(|(at, leader)| Some((at, leader?))).collect())
+    }
+
+    /// The same, but a topic or a leader that is missing is a refusal, which may pass.
+    fn all_leaders(&mut self, topics: &[String]) -> Result<Leaders, ProtocolError> {
+        let found = self.partition_leaders(topics)?;
+        for topic in topics {
+            if !found.keys().any(|(name, _)| name == topic) {
+                let code = ResponseError::UnknownTopicOrPartition;
+                return Err(ProtocolError::Refused { what: format!("partitions of {topic}"), code });
+            }
+        }
+        let with_leader = found.into_iter().map(|((topic, partition), leader)| {
+            let missing = || ProtocolError::Refused {
+                what: format!("the leader of {topic}-{partition}"),
+                code: ResponseError::LeaderNotAvailable,
+            };
+            let leader = leader.ok_or_else(missing)?;
+            Ok(((topic, partition), leader))
+        });
+        with_leader.collect()
+    }
+
+    fn partition_leaders(
+        &mut self,
+        topics: &[String],
+    ) -> Result<BTreeMap<(String, i32), Option<String>>, ProtocolError> {
         let wanted = topics.iter().map(|topic| MetadataRequestTopic::default().with_name(Some(topic_name(topic))));
         let request =
             MetadataRequest::default().with_topics(Some(wanted.collect())).with_allow_auto_topic_creation(false);
         let answer = self.ask_any(METADATA_VERSION, &request)?;
-        let address_of = |id| answer.brokers.iter().find(|broker| broker.node_id == id);
+        let address_of = |id| {
+            let broker = answer.brokers.iter().find(|broker| broker.node_id == id)?;
+            Some(format!("{}:{}", broker.host, broker.port))
+        };
         let mut leaders = BTreeMap::new();
         for topic in &answer.topics {
             let Some(name) = &topic.name else { continue };
-            for partition in &topic.partitions {
-                if let Some(leader) = address_of(partition.leader_id) {
-                    let address = format!("{}:{}", leader.host, leader.port);
-                    leaders.insert((name.to_string(), partition.partition_index), address);
-                }
-            }
+            let of_topic = topic.partitions.iter();
+            leaders.extend(of_topic.map(|at| ((name.to_string(), at.partition_index), address_of(at.leader_id))));
         }
         Ok(leaders)
     }

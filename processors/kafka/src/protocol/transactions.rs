@@ -1,7 +1,7 @@
 //! Transactions as their coordinators and the partitions' leaders see them; fencing a producer; ending by force what no
 //! coordinator will end.
 
-use super::{Cluster, Coordinator, ProtocolError, accepted, patiently, topic_name};
+use super::{Cluster, Coordinator, Leaders, ProtocolError, accepted, patiently, topic_name};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_producers_request::{DescribeProducersRequest, TopicRequest};
 use kafka_protocol::messages::describe_transactions_request::DescribeTransactionsRequest;
@@ -22,6 +22,15 @@ const INIT_PRODUCER_ID_VERSION: i16 = 4;
 const WRITE_MARKERS_VERSION: i16 = 1;
 /// The coordinator's epoch where the partition has none on record, as Kafka's own tool has it.
 const NO_COORDINATOR_YET: i32 = 0;
+
+/// How a transaction ends on a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// Its records count.
+    Commit,
+    /// They do not.
+    Abort,
+}
 
 /// A transactional id and its newest transaction, as its coordinator knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,13 +128,29 @@ impl Cluster {
         }
     }
 
-    /// Producers with an open transaction on one of `topics` (all partitions of each).
+    /// Producers with an open transaction on a partition of `topics`; partitions that no broker leads now are left out.
     ///
     /// # Errors
     /// See [`ProtocolError`].
     pub fn open_producers(&mut self, topics: &[String]) -> Result<Vec<OpenProducer>, ProtocolError> {
+        let leaders = self.leaders(topics)?;
+        self.open_at(leaders)
+    }
+
+    /// The same, but sees all partitions of `topics` or fails.
+    ///
+    /// # Errors
+    /// See [`ProtocolError`].
+    pub fn all_open_producers(&mut self, topics: &[String]) -> Result<Vec<OpenProducer>, ProtocolError> {
+        patiently(|| {
+            let leaders = self.all_leaders(topics)?;
+            self.open_at(leaders)
+        })
+    }
+
+    fn open_at(&mut self, leaders: Leaders) -> Result<Vec<OpenProducer>, ProtocolError> {
         let mut by_leader: BTreeMap<String, BTreeMap<String, Vec<i32>>> = BTreeMap::new();
-        for ((topic, partition), leader) in self.leaders(topics)? {
+        for ((topic, partition), leader) in leaders {
             by_leader.entry(leader).or_default().entry(topic).or_default().push(partition);
         }
         let mut open = Vec::new();
@@ -157,22 +182,22 @@ impl Cluster {
         Ok(open)
     }
 
-    /// Writes the abort marker that no coordinator will write, as `kafka-transactions.sh abort` does.
+    /// Writes the marker that no coordinator will write, as `kafka-transactions.sh abort` does.
     ///
     /// # Errors
     /// See [`ProtocolError`]; `InvalidProducerEpoch` if the producer has gone on in between.
-    pub fn write_abort_marker(&mut self, open: &OpenProducer) -> Result<(), ProtocolError> {
+    pub fn write_marker(&mut self, open: &OpenProducer, marker: Marker) -> Result<(), ProtocolError> {
         let topic = WritableTxnMarkerTopic::default()
             .with_name(topic_name(&open.topic))
             .with_partition_indexes(vec![open.partition]);
-        let marker = WritableTxnMarker::default()
+        let writable = WritableTxnMarker::default()
             .with_producer_id(ProducerId(open.producer_id))
             .with_producer_epoch(open.producer_epoch)
-            .with_transaction_result(false)
+            .with_transaction_result(marker == Marker::Commit)
             .with_coordinator_epoch(open.coordinator_epoch.max(NO_COORDINATOR_YET))
             .with_topics(vec![topic]);
-        let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
-        let what = format!("the abort marker of {}-{}", open.topic, open.partition);
+        let request = WriteTxnMarkersRequest::default().with_markers(vec![writable]);
+        let what = format!("the end marker of {}-{}", open.topic, open.partition);
         patiently(|| {
             let leaders = self.leaders(std::slice::from_ref(&open.topic))?;
             let leader = leaders.get(&(open.topic.clone(), open.partition)).ok_or_else(|| ProtocolError::Refused {

@@ -162,6 +162,15 @@ impl Topology {
         self.processors.iter().any(owns)
     }
 
+    /// All topics that a component writes to: outputs, journal, snapshots, dead letters.
+    pub fn written_by(&self, component: &str) -> Vec<String> {
+        let components = self.components();
+        let own = components.iter().filter(|spec| spec.name == component).flat_map(|spec| &spec.writes);
+        let letters = self.topics.iter().filter(|topic| topic.dead_letters_by.as_deref() == Some(component));
+        let letters = letters.filter_map(Topic::dead_letter_topic);
+        own.map(|(_, topic)| (*topic).to_owned()).chain(letters).collect()
+    }
+
     /// All topics that the broker must have, each followed by its dead-letter topic, with their configuration.
     pub fn topics_with_dlq(&self) -> Vec<KafkaTopic> {
         self.topics
