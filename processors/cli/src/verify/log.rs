@@ -6,6 +6,7 @@
 //! has its outputs within that part. What lies between is in flight, and missing outputs of it are no violation.
 
 use super::avro::{FromAvro, read};
+use super::parallel::{Task, run_all};
 use super::records::JournalEntry;
 use anyhow::{Context, Result, anyhow};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -88,20 +89,29 @@ impl Cut {
         Ok(())
     }
 
+    /// How far each partition's task had taken `input`, by its journal below the cut.
     fn note_taken(&mut self, reader: &LogReader, journal: &'static str, input: &str) -> Result<()> {
-        for partition in 0..self.ends.0.get(journal).map_or(0, Vec::len) as i32 {
-            let mut taken = 0;
-            reader.each::<wire::JournalEntry>(journal, partition, self.ends.at(journal, partition), |_, body| {
-                if let Some(entry) = body.read::<JournalEntry<'_>>()? {
-                    let runs = entry.runs.iter().filter(|run| run.topic == input);
-                    taken = runs.map(|run| run.next_offset).max().unwrap_or(0).max(taken);
-                }
-                Ok(())
-            })?;
-            self.taken.set(input, partition, taken);
-        }
+        let ends = self.ends.0.get(journal).cloned().unwrap_or_default();
+        let tasks = (0..).zip(ends).map(|(partition, end)| {
+            let task: Task<'_, i64> = Box::new(move || taken(reader, journal, partition, end, input));
+            task
+        });
+        let offsets = run_all(tasks.collect())?;
+        self.taken.0.insert(input.to_owned(), offsets);
         Ok(())
     }
+}
+
+fn taken(reader: &LogReader, journal: &'static str, partition: i32, end: i64, input: &str) -> Result<i64> {
+    let mut taken = 0;
+    reader.each::<wire::JournalEntry>(journal, partition, end, |_, body| {
+        if let Some(entry) = body.read::<JournalEntry<'_>>()? {
+            let runs = entry.runs.iter().filter(|run| run.topic == input);
+            taken = runs.map(|run| run.next_offset).max().unwrap_or(0).max(taken);
+        }
+        Ok(())
+    })?;
+    Ok(taken)
 }
 
 /// Reads partitions of the log and counts the records.

@@ -25,6 +25,7 @@ mod finding;
 mod fold;
 mod hash;
 mod log;
+mod parallel;
 mod records;
 mod repair;
 mod report;
@@ -44,7 +45,7 @@ use clap::Args;
 use compare::RangeDifference;
 use database::{Clickhouse, Timescale, Views};
 use fold::{Fold, Shared};
-use log::{Cut, LogReader};
+use log::{Cut, LogReader, Positions};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -147,18 +148,17 @@ fn checked(app: &Arc<App>) -> Result<(Audit, Vec<RangeDifference>, Views)> {
     let timescale = Timescale::open(&app.addresses.timescale_url).context("TimescaleDB")?;
     let clickhouse = Clickhouse::open(&app.addresses.clickhouse_url).context("ClickHouse")?;
     let mut views = Views { timescale, clickhouse };
-    let log = LogReader::new(app)?;
-    let cut = Cut::take(app, &log)?;
-    let mut stated = compare::beyond(Database::Timescale, &views.timescale.stated, &cut.ends);
-    stated.extend(compare::beyond(Database::Clickhouse, &views.clickhouse.stated, &cut.ends));
-    let shared = Shared::new(cut, views.timescale.stated.clone(), views.clickhouse.stated.clone(), None);
+    let by_timescale = views.timescale.stated.clone();
+    let by_clickhouse = views.clickhouse.stated.clone();
+    // The databases compute while the log is read.
     let (folded, digests) = std::thread::scope(|scope| {
         let digests = scope.spawn(|| compare::digests(&mut views));
-        let folded = fold::fold(&shared, &log);
-        (folded, digests.join())
+        (folded(app, by_timescale, by_clickhouse), digests.join())
     });
-    let mut fold: Fold = folded?;
+    let Folded { log, shared, mut fold } = folded?;
     let digests = digests.map_err(|_| anyhow!("asking the databases panicked"))??;
+    let mut stated = compare::beyond(Database::Timescale, &views.timescale.stated, &shared.cut.ends);
+    stated.extend(compare::beyond(Database::Clickhouse, &views.clickhouse.stated, &shared.cut.ends));
     let (wanted, compared) = compare::differing(&mut fold, &digests);
     let events = log.events();
     let seconds = started_at.elapsed().as_secs_f64();
@@ -173,6 +173,21 @@ fn checked(app: &Arc<App>) -> Result<(Audit, Vec<RangeDifference>, Views)> {
     findings.push(finding);
     let audit = Audit { findings, flow: fold.flow, books: fold.books, differences: told, events, seconds };
     Ok((audit, differences, views))
+}
+
+/// The log below the cut and what it says.
+struct Folded {
+    log: LogReader,
+    shared: Shared,
+    fold: Fold,
+}
+
+fn folded(app: &Arc<App>, by_timescale: Positions, by_clickhouse: Positions) -> Result<Folded> {
+    let log = LogReader::new(app)?;
+    let cut = Cut::take(app, &log)?;
+    let shared = Shared::new(cut, by_timescale, by_clickhouse, None);
+    let fold = fold::fold(&shared, &log)?;
+    Ok(Folded { log, shared, fold })
 }
 
 /// Invariant 7: the processors, run again over the log in the journal's order, write the same bytes.

@@ -23,15 +23,14 @@ pub(super) use shared::Shared;
 
 use super::finding::{Finding, Findings};
 use super::log::LogReader;
+use super::parallel::{Task, run_all};
 use super::tables::{TABLES, Table};
 use super::writer::TableFold;
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use commands::Reservations;
 use settled::Balance;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tapeline_schemas::topic;
 
 /// Balances by account and asset.
@@ -127,35 +126,4 @@ fn combine(shared: &Shared, parts: Vec<Part>) -> Fold {
     findings.priority.checked = format!("{} trades, {quotes} quotes", flow.trades);
     books.sort_by(|one, other| one.instrument.cmp(&other.instrument));
     Fold { findings: findings.into_vec(), flow, books, tables }
-}
-
-type Task<'t, T> = Box<dyn FnOnce() -> Result<T> + Send + 't>;
-
-/// A task until somebody takes it, and its result once there is one.
-type Slot<'t, T> = Mutex<(Option<Task<'t, T>>, Option<Result<T>>)>;
-
-/// Runs tasks on all cores, two threads each, so that one folds while another waits for the broker; results in their
-/// order.
-fn run_all<T: Send>(tasks: Vec<Task<'_, T>>) -> Result<Vec<T>> {
-    let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
-    let slots: Vec<Slot<'_, T>> = tasks.into_iter().map(|task| Mutex::new((Some(task), None))).collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let task = slot.lock().ok().and_then(|mut slot| slot.0.take());
-                    let done = task.map(|task| task());
-                    if let Ok(mut slot) = slot.lock() {
-                        slot.1 = done;
-                    }
-                }
-            });
-        }
-    });
-    let result = |slot: Slot<'_, T>| {
-        let (_, done) = slot.into_inner().map_err(|_| anyhow!("a worker panicked"))?;
-        done.context("a worker did not finish")?
-    };
-    slots.into_iter().map(result).collect()
 }
