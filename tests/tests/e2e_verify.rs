@@ -5,7 +5,9 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::process::Output;
+use std::rc::Rc;
 use std::time::Duration;
 use tapeline_tests::parts::{Stack, with_stack};
 use tapeline_tests::pipeline::{DRAINING, Pipeline};
@@ -13,6 +15,9 @@ use tapeline_tests::views::{clickhouse, fingerprints, one, timescale};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 const LOAD: [&str; 8] = ["--orders", "20000", "--rate", "0", "--accounts", "200", "--instruments", "10"];
+
+const TIMESCALE_NAME: &str = "TimescaleDB";
+const CLICKHOUSE_NAME: &str = "ClickHouse";
 
 /// What is done to a view by hand.
 struct Damage {
@@ -149,6 +154,14 @@ const CLICKHOUSE: [(&str, &str, &str); 6] = [
     ("postings", "bucket", "'NOWHERE'"),
 ];
 
+/// What `verify` must say of a damage.
+struct Expected {
+    what: String,
+    database: &'static str,
+    table: &'static str,
+    fields: Vec<(&'static str, Value)>,
+}
+
 #[test]
 fn what_was_done_to_a_view_by_hand_is_found_named_and_repaired() -> Result<()> {
     with_stack("verify", |stack| {
@@ -159,13 +172,10 @@ fn what_was_done_to_a_view_by_hand_is_found_named_and_repaired() -> Result<()> {
         let report = verified(stack, &["--replay"], 0)?;
         ensure!(report["findings"].as_array().is_some_and(|all| all.len() == 7), "seven invariants: {report}");
         let before = fingerprints(&stack.app.addresses)?;
-        for damage in TIMESCALE {
-            timescale_damage(stack, damage).with_context(|| format!("TimescaleDB, {}", damage.what))?;
-            ensure!(fingerprints(&stack.app.addresses)? == before, "{}: the view is another one", damage.what);
-        }
-        for (table, column, change) in CLICKHOUSE {
-            clickhouse_damage(stack, table, column, change).with_context(|| format!("ClickHouse, {table}"))?;
-            ensure!(fingerprints(&stack.app.addresses)? == before, "{table}: the view is another one");
+        let damages = damages(stack)?;
+        for number in 0..damages.values().map(Vec::len).max().unwrap_or(0) {
+            damage_and_repair(stack, damages.values().filter_map(|of_table| of_table.get(number)))?;
+            ensure!(fingerprints(&stack.app.addresses)? == before, "repaired, the view is another one");
         }
         could_not_check(stack)?;
         // The sinks were at work all the time and go on from where they were.
@@ -196,78 +206,133 @@ fn verified(stack: &Stack, options: &[&str], code: i32) -> Result<Value> {
     Ok(serde_json::from_str(last)?)
 }
 
-/// The difference of a table in a report.
-fn difference<'r>(report: &'r Value, database: &str, table: &str) -> Result<&'r Value> {
-    let all = report["differences"].as_array().context("no differences")?;
-    let found = all.iter().find(|found| found["database"] == database && found["table"] == table);
-    found.with_context(|| format!("no difference in {table}: {report}"))
+type Inflict<'s> = Box<dyn Fn() -> Result<Expected> + 's>;
+
+/// The damages of each table, which are done in turn: one at a time in a table, in all tables at once.
+fn damages(stack: &Stack) -> Result<BTreeMap<(&'static str, &'static str), Vec<Inflict<'_>>>> {
+    let mut damages: BTreeMap<_, Vec<Inflict<'_>>> = BTreeMap::new();
+    for damage in TIMESCALE {
+        let of_table = damages.entry((TIMESCALE_NAME, damage.table)).or_default();
+        of_table.push(Box::new(move || timescale_damage(stack, damage).context(damage.what)));
+    }
+    for (table, column, change) in CLICKHOUSE {
+        let row = Rc::new(ClickhouseRow::first(stack, table)?);
+        let (changed, deleted, invented) = (Rc::clone(&row), Rc::clone(&row), row);
+        let of_table = damages.entry((CLICKHOUSE_NAME, table)).or_default();
+        of_table.push(Box::new(move || changed.change(column, change)));
+        of_table.push(Box::new(move || deleted.delete()));
+        of_table.push(Box::new(move || invented.invent()));
+    }
+    Ok(damages)
 }
 
-fn timescale_damage(stack: &Stack, damage: &Damage) -> Result<()> {
-    let addresses = &stack.app.addresses;
-    let ask = |sql: &str| if sql.is_empty() { Ok(String::new()) } else { one(timescale(addresses, sql)?) };
-    let key = ask(damage.key)?;
-    let expected = ask(damage.expected)?;
-    timescale(addresses, damage.sql)?;
+fn damage_and_repair<'d>(stack: &Stack, damages: impl Iterator<Item = &'d Inflict<'d>>) -> Result<()> {
+    let expected = damages.map(|inflict| inflict()).collect::<Result<Vec<_>>>()?;
     let report = verified(stack, &[], 1)?;
-    let told = difference(&report, "TimescaleDB", damage.table)?;
-    ensure!(told["key"] == key.as_str(), "the key is {key}, told: {told}");
-    ensure!(told["column"] == damage.column, "the column is {}, told: {told}", damage.column);
-    ensure!(expected.is_empty() || told["expected"] == expected.as_str(), "expected {expected}, told: {told}");
-    ensure!(damage.found.is_empty() || told["found"] == damage.found, "found {}, told: {told}", damage.found);
-    ensure!(told["expected"] != told["found"], "{told}");
-    ensure!(told["rows"] == 1, "one row differs, told: {told}");
+    let told = report["differences"].as_array().context("no differences")?;
+    for Expected { what, database, table, fields } in &expected {
+        let found = told.iter().find(|told| told["database"] == *database && told["table"] == *table);
+        let found = found.with_context(|| format!("{database}, {what}: nothing in {table}: {report}"))?;
+        for (field, value) in fields {
+            ensure!(found[field] == *value, "{database}, {what}: {field} is {value}, told: {found}");
+        }
+        ensure!(found["expected"] != found["found"], "{database}, {what}: {found}");
+        ensure!(found["rows"] == 1, "{database}, {what}: one row differs, told: {found}");
+    }
     verified(stack, &["--repair"], 0)?;
     Ok(())
 }
 
-/// Changes, deletes and invents a row of a table in turn.
-fn clickhouse_damage(stack: &Stack, table: &str, column: &str, change: &str) -> Result<()> {
+fn timescale_damage(stack: &Stack, damage: &Damage) -> Result<Expected> {
     let addresses = &stack.app.addresses;
-    let position =
-        if table == "verdicts" { "topic, kafka_partition, kafka_offset" } else { "kafka_partition, kafka_offset" };
-    let first = format!("FROM {table} ORDER BY {position} LIMIT 1");
-    let cell = |sql: String| one(clickhouse(addresses, &sql)?);
-    let topic = match table {
-        "commands" => "orders".to_owned(),
-        "verdicts" => cell(format!("SELECT topic {first}"))?,
-        "executions" | "trades" => "trades.executed".to_owned(),
-        _ => "trades.settled".to_owned(),
-    };
-    let partition: i64 = cell(format!("SELECT kafka_partition {first}"))?.parse()?;
-    let offset: i64 = cell(format!("SELECT kafka_offset {first}"))?.parse()?;
-    let at = |report: &Value| -> Result<Value> {
-        let told = difference(report, "ClickHouse", table)?;
-        ensure!(told["topic"] == topic.as_str() && told["partition"] == partition, "{topic}-{partition}, told: {told}");
-        Ok(told.clone())
-    };
-    let statement = |sql: String| tapeline_clickhouse::execute(&addresses.clickhouse_url, &sql);
-    let of_topic = if table == "verdicts" { format!("topic = '{topic}' AND ") } else { String::new() };
-    let row = format!("{of_topic}kafka_partition = {partition} AND kafka_offset = {offset}");
-    let one_row = if table == "postings" { format!("{row} AND line = 0") } else { row };
+    let mut fields = vec![("key", one(timescale(addresses, damage.key)?)?.into()), ("column", damage.column.into())];
+    if !damage.expected.is_empty() {
+        fields.push(("expected", one(timescale(addresses, damage.expected)?)?.into()));
+    }
+    if !damage.found.is_empty() {
+        fields.push(("found", damage.found.into()));
+    }
+    timescale(addresses, damage.sql)?;
+    Ok(Expected { what: damage.what.to_owned(), database: TIMESCALE_NAME, table: damage.table, fields })
+}
 
-    let expected = cell(format!("SELECT toString({column}) FROM {table} WHERE {one_row}"))?;
-    statement(format!("INSERT INTO {table}_raw SELECT * REPLACE({change} AS {column}) FROM {table} WHERE {one_row}"))?;
-    let found = cell(format!("SELECT toString({column}) FROM {table} WHERE {one_row}"))?;
-    let told = at(&verified(stack, &[], 1)?)?;
-    ensure!(told["offset"] == offset && told["column"] == column, "offset {offset}, {column}, told: {told}");
-    ensure!(told["expected"] == expected.as_str() && told["found"] == found.as_str(), "{expected}, {found}: {told}");
-    ensure!(told["rows"] == 1, "one row differs, told: {told}");
-    verified(stack, &["--repair"], 0)?;
+/// The first row of a table in ClickHouse.
+struct ClickhouseRow<'s> {
+    stack: &'s Stack,
+    table: &'static str,
+    topic: String,
+    partition: i64,
+    offset: i64,
+    /// The condition that means this row.
+    is_row: String,
+}
 
-    statement(format!("DELETE FROM {table}_raw WHERE {one_row} SETTINGS lightweight_deletes_sync = 2"))?;
-    let told = at(&verified(stack, &[], 1)?)?;
-    ensure!(told["offset"] == offset && told["column"] == "(row)" && told["found"] == "no row", "{told}");
-    verified(stack, &["--repair"], 0)?;
+impl<'s> ClickhouseRow<'s> {
+    fn first(stack: &'s Stack, table: &'static str) -> Result<Self> {
+        let cell = |sql: String| one(clickhouse(&stack.app.addresses, &sql)?);
+        let of_topic = if table == "verdicts" { "topic, " } else { "" };
+        let first = format!("FROM {table} ORDER BY {of_topic}kafka_partition, kafka_offset LIMIT 1");
+        let topic = match table {
+            "commands" => "orders".to_owned(),
+            "verdicts" => cell(format!("SELECT topic {first}"))?,
+            "executions" | "trades" => "trades.executed".to_owned(),
+            _ => "trades.settled".to_owned(),
+        };
+        let partition: i64 = cell(format!("SELECT kafka_partition {first}"))?.parse()?;
+        let offset: i64 = cell(format!("SELECT kafka_offset {first}"))?.parse()?;
+        let mut is_row = format!("kafka_partition = {partition} AND kafka_offset = {offset}");
+        match table {
+            "verdicts" => is_row += &format!(" AND topic = '{topic}'"),
+            "postings" => is_row += " AND line = 0",
+            _ => {}
+        }
+        Ok(Self { stack, table, topic, partition, offset, is_row })
+    }
 
-    // Below all records: no record of Kafka has this offset. (In one SELECT the condition would see the new offset.)
-    statement(format!(
-        "INSERT INTO {table}_raw SELECT * REPLACE(toInt64(-3) AS kafka_offset) FROM (SELECT * FROM {table} WHERE {one_row})"
-    ))?;
-    let told = at(&verified(stack, &[], 1)?)?;
-    ensure!(told["offset"] == -3 && told["column"] == "(row)" && told["expected"] == "no row", "{told}");
-    verified(stack, &["--repair"], 0)?;
-    Ok(())
+    fn execute(&self, sql: &str) -> Result<()> {
+        Ok(tapeline_clickhouse::execute(&self.stack.app.addresses.clickhouse_url, sql)?)
+    }
+
+    fn cell(&self, column: &str) -> Result<String> {
+        let Self { table, is_row, .. } = self;
+        one(clickhouse(&self.stack.app.addresses, &format!("SELECT toString({column}) FROM {table} WHERE {is_row}"))?)
+    }
+
+    fn expected(&self, what: &str, offset: i64, more: Vec<(&'static str, Value)>) -> Expected {
+        let mut fields = vec![
+            ("topic", self.topic.as_str().into()),
+            ("partition", self.partition.into()),
+            ("offset", offset.into()),
+        ];
+        fields.extend(more);
+        let what = format!("{what} row of {}", self.table);
+        Expected { what, database: CLICKHOUSE_NAME, table: self.table, fields }
+    }
+
+    fn change(&self, column: &str, change: &str) -> Result<Expected> {
+        let Self { table, is_row, .. } = self;
+        let expected = self.cell(column)?;
+        self.execute(&format!(
+            "INSERT INTO {table}_raw SELECT * REPLACE({change} AS {column}) FROM {table} WHERE {is_row}"
+        ))?;
+        let told = vec![("column", column.into()), ("expected", expected.into()), ("found", self.cell(column)?.into())];
+        Ok(self.expected("a changed", self.offset, told))
+    }
+
+    fn delete(&self) -> Result<Expected> {
+        let Self { table, is_row, .. } = self;
+        self.execute(&format!("DELETE FROM {table}_raw WHERE {is_row} SETTINGS lightweight_deletes_sync = 2"))?;
+        Ok(self.expected("a deleted", self.offset, vec![("column", "(row)".into()), ("found", "no row".into())]))
+    }
+
+    /// Below all records: no record of Kafka has this offset. (In one SELECT the condition would see the new offset.)
+    fn invent(&self) -> Result<Expected> {
+        let Self { table, is_row, .. } = self;
+        self.execute(&format!(
+            "INSERT INTO {table}_raw SELECT * REPLACE(toInt64(-3) AS kafka_offset) FROM (SELECT * FROM {table} WHERE {is_row})"
+        ))?;
+        Ok(self.expected("an invented", -3, vec![("column", "(row)".into()), ("expected", "no row".into())]))
+    }
 }
 
 /// A server that is away is no difference: code 2.
