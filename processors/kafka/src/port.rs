@@ -14,7 +14,7 @@ use crate::client::{
 use crate::protocol::{Cluster, OffsetOf};
 use crate::reader::Readers;
 use crate::stranded::STATISTICS_INTERVAL_MS;
-use crate::takeover::{Successor, take_over};
+use crate::takeover::{Successor, end_what_is_left};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -124,19 +124,21 @@ impl KafkaPort {
     }
 
     fn take_over(&mut self) -> Result<(), PortError> {
-        let Self { component, name, written_topics, cluster, producer, initialised, .. } = self;
-        let claim = || {
-            if *initialised {
-                return Ok(false);
-            }
-            let taken = producer.init_transactions(REQUEST_TIMEOUT);
-            taken.map_err(|error| {
-                producer_error("taking over the transactional id", &error, producer.client().fatal_error())
-            })?;
-            *initialised = true;
-            Ok(true)
-        };
-        take_over(cluster, &Successor { component, name, topics: written_topics }, claim)
+        let transactions = self.cluster.transactions()?;
+        let claimed = self.claim()?;
+        let successor = Successor { component: &self.component, name: &self.name, topics: &self.written_topics };
+        Ok(end_what_is_left(&mut self.cluster, &successor, &transactions, claimed)?)
+    }
+
+    /// Takes over the transactional id, and says whether it was not so before.
+    fn claim(&mut self) -> Result<bool, PortError> {
+        if self.initialised {
+            return Ok(false);
+        }
+        let taken = self.producer.init_transactions(REQUEST_TIMEOUT);
+        taken.map_err(|error| self.failed("taking over the transactional id", &error))?;
+        self.initialised = true;
+        Ok(true)
     }
 
     /// Lets the clients go on that have lost sight of Kafka; the producer's statistics are taken here too.

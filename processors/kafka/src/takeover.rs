@@ -12,7 +12,6 @@
 
 use crate::protocol::{Cluster, Group, Marker, OpenProducer, ProtocolError, Transaction};
 use std::collections::BTreeMap;
-use tapeline_runtime::port::PortError;
 
 /// A lane that is about to write.
 pub(crate) struct Successor<'a> {
@@ -24,24 +23,22 @@ pub(crate) struct Successor<'a> {
     pub(crate) topics: &'a [String],
 }
 
-/// Ends all that former lives of `successor` and producers without a member have left open. `claim` makes its producer
-/// take over the transactional id and says whether it had not before. The caller is a member of the group by now.
+/// Ends all that former lives of `successor` and producers without a member have left open. The caller is a member of the
+/// group by now; `transactions` is what there was before its producer took over the transactional id, which it has just
+/// done if `claimed`.
 ///
 /// Transactions are looked at first and members second: a process joins its group before it takes over its transactional
 /// id, so a producer that is seen without a member has lost it. One that has changed hands in between is left alone.
-pub(crate) fn take_over(
+pub(crate) fn end_what_is_left(
     cluster: &mut Cluster,
     successor: &Successor<'_>,
-    claim: impl FnOnce() -> Result<bool, PortError>,
-) -> Result<(), PortError> {
-    let transactions = cluster.transactions()?;
-    let mut ended = BTreeMap::new();
-    if claim()? {
-        let own = transactions.iter().filter(|seen| seen.id == successor.name);
-        ended.extend(own.map(|seen| (seen.producer_id, end_of(seen))));
-    }
+    transactions: &[Transaction],
+    claimed: bool,
+) -> Result<(), ProtocolError> {
+    let own = transactions.iter().filter(|seen| claimed && seen.id == successor.name);
+    let mut ended: BTreeMap<i64, Marker> = own.map(|seen| (seen.producer_id, end_of(seen))).collect();
     let group = cluster.group(successor.component)?;
-    for seen in absent(successor.component, &transactions, group.as_ref()) {
+    for seen in absent(successor.component, transactions, group.as_ref()) {
         if cluster.fence(seen)? {
             tracing::info!(
                 component = successor.component,
@@ -51,7 +48,7 @@ pub(crate) fn take_over(
             ended.insert(seen.producer_id, end_of(seen));
         }
     }
-    Ok(write_missing_markers(cluster, successor.topics, &ended)?)
+    write_missing_markers(cluster, successor.topics, &ended)
 }
 
 /// `ended`: producer ids that have no transaction any more as their coordinator sees it, and how their last one ended.

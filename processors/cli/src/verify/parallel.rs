@@ -10,7 +10,7 @@ pub(super) type Task<'t, T> = Box<dyn FnOnce() -> Result<T> + Send + 't>;
 /// A task until somebody takes it, and its result once there is one.
 type Slot<'t, T> = Mutex<(Option<Task<'t, T>>, Option<Result<T>>)>;
 
-/// Runs tasks on all cores, two threads each, so that one folds while another waits for the broker; results in their
+/// Runs tasks on all cores, two threads each, so that one computes while another waits for the broker; results in their
 /// order.
 pub(super) fn run_all<T: Send>(tasks: Vec<Task<'_, T>>) -> Result<Vec<T>> {
     let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);

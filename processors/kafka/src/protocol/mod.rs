@@ -91,6 +91,14 @@ fn accepted(what: impl Into<String>, code: i16) -> Result<(), ProtocolError> {
     code.err().map_or(Ok(()), |code| Err(ProtocolError::Refused { what: what.into(), code }))
 }
 
+/// A leader, or the refusal, which may pass, that says whose is missing.
+fn present(leader: Option<String>, topic: &str, partition: i32) -> Result<String, ProtocolError> {
+    leader.ok_or_else(|| ProtocolError::Refused {
+        what: format!("the leader of {topic}-{partition}"),
+        code: ResponseError::LeaderNotAvailable,
+    })
+}
+
 /// Repeats `request` while the broker's refusal is a passing one: a coordinator that loads, moves or is busy.
 fn patiently<T>(mut request: impl FnMut() -> Result<T, ProtocolError>) -> Result<T, ProtocolError> {
     let deadline = Instant::now() + RETRY_FOR;
@@ -175,14 +183,15 @@ impl Cluster {
             }
         }
         let with_leader = found.into_iter().map(|((topic, partition), leader)| {
-            let missing = || ProtocolError::Refused {
-                what: format!("the leader of {topic}-{partition}"),
-                code: ResponseError::LeaderNotAvailable,
-            };
-            let leader = leader.ok_or_else(missing)?;
+            let leader = present(leader, &topic, partition)?;
             Ok(((topic, partition), leader))
         });
         with_leader.collect()
+    }
+
+    fn leader_of(&mut self, topic: &str, partition: i32) -> Result<String, ProtocolError> {
+        let mut found = self.partition_leaders(&[topic.to_owned()])?;
+        present(found.remove(&(topic.to_owned(), partition)).flatten(), topic, partition)
     }
 
     fn partition_leaders(

@@ -199,12 +199,8 @@ impl Cluster {
         let request = WriteTxnMarkersRequest::default().with_markers(vec![writable]);
         let what = format!("the end marker of {}-{}", open.topic, open.partition);
         patiently(|| {
-            let leaders = self.leaders(std::slice::from_ref(&open.topic))?;
-            let leader = leaders.get(&(open.topic.clone(), open.partition)).ok_or_else(|| ProtocolError::Refused {
-                what: what.clone(),
-                code: ResponseError::UnknownTopicOrPartition,
-            })?;
-            let answer = self.ask(leader, WRITE_MARKERS_VERSION, &request)?;
+            let leader = self.leader_of(&open.topic, open.partition)?;
+            let answer = self.ask(&leader, WRITE_MARKERS_VERSION, &request)?;
             let topics = answer.markers.iter().flat_map(|marker| &marker.topics);
             let mut results = topics.flat_map(|topic| &topic.partitions);
             results.try_for_each(|result| accepted(&what, result.error_code))

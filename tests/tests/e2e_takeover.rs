@@ -1,0 +1,132 @@
+//! A transaction whose end Kafka has left out is ended by whoever takes over: neither are its records committed with a
+//! later transaction's, nor do they stop their readers.
+//!
+//! Kafka leaves it out when no broker leads a partition in the moment of the abort. Here the coordinator is made to
+//! forget the transaction: its log is put back to where it was before.
+
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tapeline_cli::component::Signal;
+use tapeline_kafka::admin::Admin;
+use tapeline_kafka::protocol::{Cluster, OpenProducer};
+use tapeline_tests::parts::{Stack, wait_until, with_stack};
+use tapeline_tests::pipeline::{DRAINING, PROCESSORS, Pipeline};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+const NAME: &str = "validator-e2e-validator-0";
+const VALIDATED: &str = "orders.validated";
+/// More than the deposits' commands, of which a load waits for the settlement before its first order.
+const BEYOND_DEPOSITS: i64 = 1_500;
+const LEFT_OUT: &str = "Kafka had left out the end of a transaction";
+
+#[test]
+fn a_transaction_whose_end_kafka_left_out_is_ended_by_the_next_life() -> Result<()> {
+    with_stack("takeover", |stack| {
+        let topics = stack.app.topology.written_by("validator");
+        let mut pipeline = Pipeline::start(stack, &PROCESSORS)?;
+        let kept = keep_coordinators_log(stack)?;
+        let mut load = stack.tapeline_command(&generate("200000", "1000"))?.spawn().context("tapeline generate")?;
+        wait_until("orders flow", PATIENCE, || Ok(validated(stack)? > BEYOND_DEPOSITS))?;
+        let producer_id = stop_within_transaction(stack, &pipeline, &topics)?;
+        pipeline.kill9("validator")?;
+        load.kill()?;
+        load.wait()?;
+        // None may have a transaction open when its coordinator forgets all that was since the copy.
+        pipeline.terminate("executor")?;
+        pipeline.terminate("settler")?;
+
+        stack.parts(&["down", "kafka"])?;
+        put_back(stack, &kept)?;
+        stack.parts(&["up", "kafka"])?;
+        let left = open(stack, &topics, producer_id)?;
+        ensure!(!left.is_empty(), "the transaction was ended: nothing is tested");
+
+        for name in DRAINING {
+            pipeline.start_again(name)?;
+        }
+        pipeline.wait_ready()?;
+        stack.tapeline(&generate("2000", "0"))?;
+        stack.drain(&DRAINING, PATIENCE)?;
+        let said = pipeline.component("validator")?.logged()?.matches(LEFT_OUT).count();
+        ensure!(said >= left.len(), "{said} ends were written, {left:?} were left out");
+        stack.audit()?;
+        pipeline.stop()
+    })
+}
+
+fn generate<'a>(orders: &'a str, rate: &'a str) -> [&'a str; 9] {
+    ["generate", "--orders", orders, "--rate", rate, "--accounts", "50", "--instruments", "5"]
+}
+
+/// Stops the validator in a moment when it has a transaction open, and gives its producer id.
+fn stop_within_transaction(stack: &Stack, pipeline: &Pipeline<'_>, topics: &[String]) -> Result<i64> {
+    let validator = pipeline.component("validator")?.id();
+    let mut cluster = Cluster::new(&stack.app.addresses.kafka);
+    let mut found = None;
+    wait_until("the validator is stopped in a transaction", PATIENCE, || {
+        tapeline_cli::component::signal(validator, Signal::STOP)?;
+        let transactions = cluster.transactions()?;
+        let own = transactions.iter().find(|seen| seen.id == NAME && seen.state == "Ongoing");
+        if let Some(own) = own
+            && open(stack, topics, own.producer_id)?.iter().any(|open| open.topic == VALIDATED)
+        {
+            found = Some(own.producer_id);
+            return Ok(true);
+        }
+        tapeline_cli::component::signal(validator, Signal::CONT)?;
+        Ok(false)
+    })?;
+    found.context("the producer id")
+}
+
+/// Offsets that the validator has written to.
+fn validated(stack: &Stack) -> Result<i64> {
+    let marks = Admin::connect(&stack.app.addresses.kafka)?.watermarks(VALIDATED)?;
+    Ok(marks.iter().map(|marks| marks.end).sum())
+}
+
+fn open(stack: &Stack, topics: &[String], producer_id: i64) -> Result<Vec<OpenProducer>> {
+    let open = Cluster::new(&stack.app.addresses.kafka).all_open_producers(topics)?;
+    Ok(open.into_iter().filter(|open| open.producer_id == producer_id).collect())
+}
+
+fn data(stack: &Stack) -> PathBuf {
+    stack.home().join("kafka/data")
+}
+
+/// Copies the log in which the coordinators keep what transactions there are; nobody has one open. Gives the copy's folder.
+///
+/// No processor may take over its transactional id between that and the log's return: with its producer's epoch set back
+/// too, the broker would take its first records for repeated ones.
+fn keep_coordinators_log(stack: &Stack) -> Result<PathBuf> {
+    let kept = stack.scratch("transaction-state");
+    fs::create_dir_all(&kept)?;
+    let folders = coordinators_log(&data(stack))?;
+    ensure!(!folders.is_empty(), "no producer has been there yet");
+    copy(&folders, &kept)?;
+    Ok(kept)
+}
+
+fn put_back(stack: &Stack, kept: &Path) -> Result<()> {
+    for folder in coordinators_log(&data(stack))? {
+        fs::remove_dir_all(folder)?;
+    }
+    copy(&coordinators_log(kept)?, &data(stack))
+}
+
+fn coordinators_log(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let is_one = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("__transaction_state-"))
+    };
+    Ok(entries.into_iter().filter(is_one).collect())
+}
+
+fn copy(folders: &[PathBuf], to: &Path) -> Result<()> {
+    let status = Command::new("cp").arg("-a").args(folders).arg(to).status()?;
+    ensure!(status.success(), "cp ended with {status}");
+    Ok(())
+}
