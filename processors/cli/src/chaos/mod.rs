@@ -233,7 +233,7 @@ impl Run<'_> {
     }
 
     fn load(&self, flow: Flow, most: u64, rate: u64) -> Result<Load> {
-        Ok(Load::start(publish::commands(&self.site.app.addresses)?, flow, most, rate, None))
+        Ok(Load::start(publish::lingering_commands(&self.site.app.addresses)?, flow, most, rate, None))
     }
 
     fn failover(&mut self, fleet: &mut Fleet<'_>, flow: Flow) -> Result<(Published, failover::Standstill)> {
