@@ -28,6 +28,12 @@ use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, Po
 
 /// How long one request to the broker may take before the lane is built anew.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// When a lane's producer closes a connection that nothing goes over, so that it opens it again when it needs it.
+///
+/// A transaction whose group's coordinator has died waits without end if the client forgets the dead broker before it asks
+/// who is the new one (librdkafka 2.10 and later, <https://github.com/confluentinc/librdkafka/issues/5511>): it asks again
+/// when one of its connections opens or closes. Seen: 48 s, until the dead broker was back.
+const IDLE_CONNECTION_MS: &str = "2000";
 /// Where Kafka keeps what groups have committed: a transaction's offsets stand there.
 const GROUP_OFFSETS: &str = "__consumer_offsets";
 /// Steps in which deliveries are awaited: rdkafka's own flush waits in steps of 100 ms.
@@ -70,7 +76,10 @@ impl KafkaPort {
     ) -> Result<Self, PortError> {
         let away = |error: KafkaError| PortError::Away(format!("{}: {error}", spec.component));
         let mut config = producer_config(bootstrap, &name);
-        config.set("transactional.id", &name).set("transaction.timeout.ms", "60000");
+        config
+            .set("transactional.id", &name)
+            .set("transaction.timeout.ms", "60000")
+            .set("connections.max.idle.ms", IDLE_CONNECTION_MS);
         let snapshots = spec.snapshots.as_ref().map(|spec| spec.topic.clone());
         let context =
             LastingContext::new(bootstrap, Written::new(spec.journal.iter().cloned().chain(snapshots).collect()));
