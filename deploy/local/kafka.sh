@@ -40,8 +40,8 @@ kafka_voters() {
 # The settings of one broker. Several: three copies of everything, of which two must have a record before it is acknowledged,
 # so that any one broker can go away and nothing acknowledged is lost.
 kafka_settings() {
-  local part=$1 copies=1 in_sync=1 session_ms=12000
-  if [ ${#BROKERS[@]} = 3 ]; then copies=3 in_sync=2 session_ms=4000; fi
+  local part=$1 copies=1 in_sync=1 session_ms=12000 heartbeat_ms=1000
+  if [ ${#BROKERS[@]} = 3 ]; then copies=3 in_sync=2 session_ms=3000 heartbeat_ms=500; fi
   cat <<P
 process.roles=broker,controller
 node.id=$(node_of "$part")
@@ -70,12 +70,16 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=$copies
 share.coordinator.state.topic.min.isr=$in_sync
 
-# A broker that was killed may register again only when its old session has ended, and its partitions go to others then: 4 s
+# A broker that was killed may register again only when its old session has ended, and its partitions go to others then: 3 s
 # of three brokers, not 9. A single one must not lose its session while it lives, however busy the machine is: as long as
 # it is fenced no partition has a leader, and Kafka then drops the markers of transactions that end ("Couldn't find leader
 # endpoint … likely deleted already"): what was aborted is committed with the producer's next transaction.
 broker.session.timeout.ms=$session_ms
-broker.heartbeat.interval.ms=1000
+broker.heartbeat.interval.ms=$heartbeat_ms
+# The active controller too may be killed: others miss it after this time (default 2 s), and all sessions begin anew then.
+controller.quorum.fetch.timeout.ms=1500
+# A broker that was killed counts as a follower until its session has ended: offsets must not fail before that (default 5 s).
+offsets.commit.timeout.ms=15000
 
 # Groups of the KIP-848 protocol: a killed member's partitions go to others after 10 s (default 45 s), and members hear of a
 # new assignment within half a second (default 5 s). range keeps co-partitioned topics together, uniform does not.
