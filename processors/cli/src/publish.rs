@@ -10,9 +10,6 @@ use tapeline_runtime::port::OutRecord;
 use tapeline_schemas::codec::{Encoder, SchemaIds, Wire};
 use tapeline_schemas::{topic, wire};
 
-/// Longer than three brokers on two cores take to acknowledge.
-const LINGER: Duration = Duration::from_millis(200);
-
 /// Publishes values of one topic.
 pub struct TopicPublisher<T: Wire> {
     topic: &'static str,
@@ -26,14 +23,10 @@ impl<T: Wire> TopicPublisher<T> {
     /// # Errors
     /// If the registry is away or does not know the schema.
     pub fn open(addresses: &Addresses, topic: &'static str, client_id: &str) -> Result<Self> {
-        Self::with(addresses, topic, Publisher::open(&addresses.kafka, client_id)?)
-    }
-
-    fn with(addresses: &Addresses, topic: &'static str, publisher: Publisher) -> Result<Self> {
         let registry = Registry::new(&addresses.registry_url)?;
         let id = registry.registered_id(topic, T::SCHEMA_JSON).map_err(anyhow::Error::msg)?;
         let encoder = Encoder::new(id).map_err(anyhow::Error::msg)?;
-        Ok(Self { topic, encoder, publisher })
+        Ok(Self { topic, encoder, publisher: Publisher::open(&addresses.kafka, client_id)? })
     }
 
     /// Queues a value.
@@ -73,15 +66,6 @@ impl<T: Wire> TopicPublisher<T> {
 /// See [`TopicPublisher::open`].
 pub fn commands(addresses: &Addresses) -> Result<TopicPublisher<wire::Command>> {
     TopicPublisher::open(addresses, topic::ORDERS, "upstream")
-}
-
-/// The same for a load that goes on while brokers are slow or away: it must not take their processor time.
-///
-/// # Errors
-/// See [`TopicPublisher::open`].
-pub fn lingering_commands(addresses: &Addresses) -> Result<TopicPublisher<wire::Command>> {
-    let publisher = Publisher::open_lingering(&addresses.kafka, "upstream", LINGER)?;
-    TopicPublisher::with(addresses, topic::ORDERS, publisher)
 }
 
 /// Publishes instruments and accounts, and waits until the broker has them.

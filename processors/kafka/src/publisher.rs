@@ -2,7 +2,6 @@
 
 use crate::client::{LastingContext, producer_config, producer_error};
 use crate::port;
-use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
@@ -38,24 +37,7 @@ impl Publisher {
     /// # Errors
     /// If the settings are refused.
     pub fn open(bootstrap: &str, client_id: &str) -> Result<Self, PortError> {
-        Self::with(&producer_config(bootstrap, client_id), bootstrap)
-    }
-
-    /// The same, but records wait for up to `linger` for others, to go to the broker together.
-    ///
-    /// librdkafka 2.12 has one request of a partition on its way, and while another is due, its thread asks without a pause
-    /// whether it may go: a producer that lingers for less than the broker takes to answer burns a core.
-    ///
-    /// # Errors
-    /// If the settings are refused.
-    pub fn open_lingering(bootstrap: &str, client_id: &str, linger: Duration) -> Result<Self, PortError> {
-        let mut config = producer_config(bootstrap, client_id);
-        config.set("linger.ms", linger.as_millis().to_string());
-        Self::with(&config, bootstrap)
-    }
-
-    fn with(config: &ClientConfig, bootstrap: &str) -> Result<Self, PortError> {
-        let producer = config
+        let producer = producer_config(bootstrap, client_id)
             .create_with_context(LastingContext::new(bootstrap, FirstError::default()))
             .map_err(|error| PortError::Fatal(format!("producer: {error}")))?;
         Ok(Self { producer })

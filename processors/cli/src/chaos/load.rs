@@ -34,8 +34,8 @@ const ACCOUNTS_PER_WORLD: u32 = 100;
 const FAR_AHEAD_MS: i64 = 4_102_444_800_000;
 const HALF_A_DAY_MS: i64 = 43_200_000;
 const DAY_MS: i64 = 86_400_000;
-/// What is sent at once after a look, at most: this time's commands.
-const BURST: Duration = Duration::from_millis(10);
+/// What is sent at once after a look, at most: this time's commands, twice.
+const BURST: Duration = Duration::from_millis(100);
 /// Pause between two looks at the acknowledgements while nothing is due.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -157,6 +157,16 @@ fn symbol_name(partition: i32, symbol: &str) -> SmolStr {
     format_smolstr!("{}-{}", asset_name(partition, base), asset_name(partition, quote))
 }
 
+/// What the load does with commands that are due while others wait for their acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Hands them to the client.
+    Pressing,
+    /// Keeps them back. librdkafka 2.12 has one request of a partition on its way, and while the next is overdue its threads
+    /// ask without a pause whether it may go: while brokers fail over, that took 1.5 of two cores from them.
+    Yielding,
+}
+
 /// A load at work on a thread of its own.
 pub(super) struct Load {
     counts: Arc<Counts>,
@@ -187,13 +197,14 @@ impl Load {
         publisher: TopicPublisher<Command>,
         flow: Flow,
         most: u64,
-        rate: u64,
+        (rate, manner): (u64, Manner),
         due: Option<Arc<DueTimes>>,
     ) -> Self {
         let (acknowledged, limit) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
         let counts = Arc::new(Counts { acknowledged, limit, enough: AtomicBool::new(false) });
         let shared = Arc::clone(&counts);
-        let thread = std::thread::spawn(move || publish(&publisher, flow, most, rate, due.as_deref(), &shared));
+        let thread =
+            std::thread::spawn(move || publish(&publisher, flow, most, (rate, manner), due.as_deref(), &shared));
         Self { counts, thread }
     }
 
@@ -223,28 +234,31 @@ impl Load {
 }
 
 /// Open loop within bounds: what an outage holds up is published afterwards, at up to twice the rate, and never more than a
-/// second's commands wait for their acknowledgement. So strikes, which are counted in acknowledged commands, stay spread.
+/// second's commands wait for their acknowledgement (of a yielding load, one burst). So strikes, which are counted in acknowledged commands, stay spread.
 fn publish(
     publisher: &TopicPublisher<Command>,
     mut flow: Flow,
     most: u64,
-    rate: u64,
+    (rate, manner): (u64, Manner),
     due: Option<&DueTimes>,
     counts: &Counts,
 ) -> Result<Published> {
     let started_at = Instant::now();
     let mut catching_up = Duration::ZERO;
-    let mut commands = 0;
+    let (mut commands, mut may_go) = (0, true);
     while commands < most && !counts.enough.load(Ordering::Relaxed) {
         let scheduled = Duration::from_secs_f64(commands as f64 / rate as f64);
         loop {
-            counts.acknowledged.store(commands - publisher.in_flight().min(commands), Ordering::Relaxed);
+            let in_flight = publisher.in_flight();
+            counts.acknowledged.store(commands - in_flight.min(commands), Ordering::Relaxed);
+            may_go |= in_flight == 0 || manner == Manner::Pressing;
             let now = started_at.elapsed();
             catching_up = catching_up.max(now.saturating_sub(BURST));
-            let allowed = commands < counts.limit.load(Ordering::Relaxed) && publisher.in_flight() < rate;
+            let allowed = may_go && commands < counts.limit.load(Ordering::Relaxed) && in_flight < rate;
             if now >= scheduled && now >= catching_up && allowed || counts.enough.load(Ordering::Relaxed) {
                 break;
             }
+            may_go = false;
             publisher.poll();
             std::thread::sleep(LOOK_EVERY);
         }

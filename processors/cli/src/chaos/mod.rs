@@ -37,7 +37,7 @@ use crate::{demo, drain, parts, publish, verify};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use fleet::{DRAINING, Fleet};
-use load::{Flow, Load, Published};
+use load::{Flow, Load, Manner, Published};
 use report::Events;
 use site::Site;
 use std::collections::{BTreeMap, VecDeque};
@@ -233,7 +233,7 @@ impl Run<'_> {
     }
 
     fn load(&self, flow: Flow, most: u64, rate: u64) -> Result<Load> {
-        Ok(Load::start(publish::lingering_commands(&self.site.app.addresses)?, flow, most, rate, None))
+        Ok(Load::start(publish::commands(&self.site.app.addresses)?, flow, most, (rate, Manner::Yielding), None))
     }
 
     fn failover(&mut self, fleet: &mut Fleet<'_>, flow: Flow) -> Result<(Published, failover::Standstill)> {

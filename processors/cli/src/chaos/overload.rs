@@ -2,6 +2,7 @@
 //! nothing may be lost, and the lag must go back to zero by itself when the load is over.
 
 use super::fleet::Fleet;
+use super::load::Manner;
 use super::memory::{Curve, MemoryWatch, peak};
 use super::report::Comparison;
 use super::{Load, Outcome, Run};
@@ -87,7 +88,8 @@ impl Run<'_> {
     /// Publishes and waits until all of it is in all topics and views.
     fn flood(&mut self, fleet: &mut Fleet<'_>, flow: super::Flow, most: u64, rate: u64) -> Result<Flooded> {
         let began_at = Instant::now();
-        let load = Load::start(publish::commands(&self.site.app.addresses)?, flow, most, rate, None);
+        let load =
+            Load::start(publish::commands(&self.site.app.addresses)?, flow, most, (rate, Manner::Pressing), None);
         let published = self.outlast(fleet, load)?;
         let patience = self.patience(published.commands);
         self.settle_down(fleet, patience)?;
