@@ -234,7 +234,8 @@ impl Load {
 }
 
 /// Open loop within bounds: what an outage holds up is published afterwards, at up to twice the rate, and never more than a
-/// second's commands wait for their acknowledgement (of a yielding load, one burst). So strikes, which are counted in acknowledged commands, stay spread.
+/// second's commands wait for their acknowledgement (of a yielding load, one burst). So strikes, which are counted in
+/// acknowledged commands, stay spread.
 fn publish(
     publisher: &TopicPublisher<Command>,
     mut flow: Flow,
