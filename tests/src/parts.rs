@@ -127,21 +127,21 @@ impl Stack {
         self.logs.join(name)
     }
 
-    /// Every batch of `topics` that the broker holds, aborted ones and markers included: topic, partition and the line
+    /// Every batch of `partitions` that the broker holds, aborted ones and markers included: topic, partition and the line
     /// that Kafka's `DumpLogSegments` prints for it.
     ///
     /// # Errors
     /// If the tool fails.
-    pub fn batches(&self, topics: &[String]) -> Result<Vec<(String, i32, String)>> {
+    pub fn batches<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a (String, i32)>,
+    ) -> Result<Vec<(String, i32, String)>> {
         let mut files = Vec::new();
-        for topic in topics {
-            for partition in 0..self.app.topology.topic(topic).with_context(|| format!("no topic {topic}"))?.partitions
-            {
-                for entry in fs::read_dir(self.home.join(format!("kafka/data/{topic}-{partition}")))? {
-                    let path = entry?.path();
-                    if path.extension().is_some_and(|extension| extension == "log") {
-                        files.push(path.display().to_string());
-                    }
+        for (topic, partition) in partitions {
+            for entry in fs::read_dir(self.home.join(format!("kafka/data/{topic}-{partition}")))? {
+                let path = entry?.path();
+                if path.extension().is_some_and(|extension| extension == "log") {
+                    files.push(path.display().to_string());
                 }
             }
         }

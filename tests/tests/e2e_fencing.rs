@@ -121,12 +121,10 @@ fn pause_and_wake(stack: &Stack, mut paused: Component) -> Result<Component> {
 
 /// Ends of all partitions that a component can write to.
 fn ends(stack: &Stack, component: &str) -> Result<BTreeMap<(String, i32), i64>> {
-    let topology = &stack.app.topology;
-    let Some(processor) = topology.processor(component) else { return Ok(BTreeMap::new()) };
     let admin = Admin::connect(&stack.app.addresses.kafka)?;
     let mut ends = BTreeMap::new();
-    for topic in processor.outputs.iter().chain(&processor.journal) {
-        for (partition, marks) in admin.watermarks(topic)?.iter().enumerate() {
+    for topic in stack.app.topology.written_by(component) {
+        for (partition, marks) in admin.watermarks(&topic)?.iter().enumerate() {
             ends.insert((topic.clone(), partition as i32), marks.end);
         }
     }
@@ -135,9 +133,8 @@ fn ends(stack: &Stack, component: &str) -> Result<BTreeMap<(String, i32), i64>> 
 
 /// No batch of `producer_id` at or after `from`, neither committed nor aborted. Markers are the broker's.
 fn check_silence(stack: &Stack, producer_id: i64, from: &BTreeMap<(String, i32), i64>) -> Result<()> {
-    let topics: BTreeSet<String> = from.keys().map(|(topic, _)| topic.clone()).collect();
     let (mut before, mut checked) = (0, 0);
-    for (topic, partition, batch) in stack.batches(&topics.into_iter().collect::<Vec<_>>())? {
+    for (topic, partition, batch) in stack.batches(from.keys())? {
         let field = |name: &str| {
             let value = batch.split_once(&format!("{name}: ")).and_then(|(_, rest)| rest.split(' ').next());
             value.with_context(|| format!("no {name} in {batch}"))

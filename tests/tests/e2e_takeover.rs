@@ -29,7 +29,9 @@ fn a_transaction_whose_end_kafka_left_out_is_ended_by_the_next_life() -> Result<
         let mut pipeline = Pipeline::start(stack, &PROCESSORS)?;
         let kept = keep_coordinators_log(stack)?;
         let mut load = stack.tapeline_command(&generate("200000", "1000"))?.spawn().context("tapeline generate")?;
-        wait_until("orders flow", PATIENCE, || Ok(validated(stack)? > BEYOND_DEPOSITS))?;
+        let admin = Admin::connect(&stack.app.addresses.kafka)?;
+        let validated = || Ok::<i64, anyhow::Error>(admin.watermarks(VALIDATED)?.iter().map(|marks| marks.end).sum());
+        wait_until("orders flow", PATIENCE, || Ok(validated()? > BEYOND_DEPOSITS))?;
         let producer_id = stop_within_transaction(stack, &pipeline, &topics)?;
         pipeline.kill9("validator")?;
         load.kill()?;
@@ -41,7 +43,7 @@ fn a_transaction_whose_end_kafka_left_out_is_ended_by_the_next_life() -> Result<
         stack.parts(&["down", "kafka"])?;
         put_back(stack, &kept)?;
         stack.parts(&["up", "kafka"])?;
-        let left = open(stack, &topics, producer_id)?;
+        let left = open(&mut Cluster::new(&stack.app.addresses.kafka), &topics, producer_id)?;
         ensure!(!left.is_empty(), "the transaction was ended: nothing is tested");
 
         for name in DRAINING {
@@ -71,7 +73,7 @@ fn stop_within_transaction(stack: &Stack, pipeline: &Pipeline<'_>, topics: &[Str
         let transactions = cluster.transactions()?;
         let own = transactions.iter().find(|seen| seen.id == NAME && seen.state == "Ongoing");
         if let Some(own) = own
-            && open(stack, topics, own.producer_id)?.iter().any(|open| open.topic == VALIDATED)
+            && open(&mut cluster, topics, own.producer_id)?.iter().any(|open| open.topic == VALIDATED)
         {
             found = Some(own.producer_id);
             return Ok(true);
@@ -82,14 +84,8 @@ fn stop_within_transaction(stack: &Stack, pipeline: &Pipeline<'_>, topics: &[Str
     found.context("the producer id")
 }
 
-/// Offsets that the validator has written to.
-fn validated(stack: &Stack) -> Result<i64> {
-    let marks = Admin::connect(&stack.app.addresses.kafka)?.watermarks(VALIDATED)?;
-    Ok(marks.iter().map(|marks| marks.end).sum())
-}
-
-fn open(stack: &Stack, topics: &[String], producer_id: i64) -> Result<Vec<OpenProducer>> {
-    let open = Cluster::new(&stack.app.addresses.kafka).all_open_producers(topics)?;
+fn open(cluster: &mut Cluster, topics: &[String], producer_id: i64) -> Result<Vec<OpenProducer>> {
+    let open = cluster.all_open_producers(topics)?;
     Ok(open.into_iter().filter(|open| open.producer_id == producer_id).collect())
 }
 

@@ -34,7 +34,7 @@ const ACCOUNTS_PER_WORLD: u32 = 100;
 const FAR_AHEAD_MS: i64 = 4_102_444_800_000;
 const HALF_A_DAY_MS: i64 = 43_200_000;
 const DAY_MS: i64 = 86_400_000;
-/// What is sent at once after a look, at most: this time's commands, twice.
+/// A load that was held up sends the commands of this time at once after a look, twice over at most.
 const BURST: Duration = Duration::from_millis(100);
 /// Pause between two looks at the acknowledgements while nothing is due.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -167,6 +167,17 @@ pub(super) enum Manner {
     Yielding,
 }
 
+/// What a load publishes, and how.
+pub(super) struct LoadSpec {
+    pub(super) flow: Flow,
+    /// It ends when it has published so many.
+    pub(super) most_commands: u64,
+    pub(super) rate_per_second: u64,
+    pub(super) manner: Manner,
+    /// Hears when each command was due.
+    pub(super) due: Option<Arc<DueTimes>>,
+}
+
 /// A load at work on a thread of its own.
 pub(super) struct Load {
     counts: Arc<Counts>,
@@ -192,19 +203,12 @@ pub(super) struct Published {
 }
 
 impl Load {
-    /// Publishes `most` commands of `flow`, `rate` a second; notes in `due` when each was due.
-    pub(super) fn start(
-        publisher: TopicPublisher<Command>,
-        flow: Flow,
-        most: u64,
-        (rate, manner): (u64, Manner),
-        due: Option<Arc<DueTimes>>,
-    ) -> Self {
+    /// Begins to publish.
+    pub(super) fn start(publisher: TopicPublisher<Command>, spec: LoadSpec) -> Self {
         let (acknowledged, limit) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
         let counts = Arc::new(Counts { acknowledged, limit, enough: AtomicBool::new(false) });
         let shared = Arc::clone(&counts);
-        let thread =
-            std::thread::spawn(move || publish(&publisher, flow, most, (rate, manner), due.as_deref(), &shared));
+        let thread = std::thread::spawn(move || publish(&publisher, spec, &shared));
         Self { counts, thread }
     }
 
@@ -236,18 +240,12 @@ impl Load {
 /// Open loop within bounds: what an outage holds up is published afterwards, at up to twice the rate, and never more than a
 /// second's commands wait for their acknowledgement (of a yielding load, one burst). So strikes, which are counted in
 /// acknowledged commands, stay spread.
-fn publish(
-    publisher: &TopicPublisher<Command>,
-    mut flow: Flow,
-    most: u64,
-    (rate, manner): (u64, Manner),
-    due: Option<&DueTimes>,
-    counts: &Counts,
-) -> Result<Published> {
+fn publish(publisher: &TopicPublisher<Command>, spec: LoadSpec, counts: &Counts) -> Result<Published> {
+    let LoadSpec { mut flow, most_commands, rate_per_second: rate, manner, due } = spec;
     let started_at = Instant::now();
     let mut catching_up = Duration::ZERO;
     let (mut commands, mut may_go) = (0, true);
-    while commands < most && !counts.enough.load(Ordering::Relaxed) {
+    while commands < most_commands && !counts.enough.load(Ordering::Relaxed) {
         let scheduled = Duration::from_secs_f64(commands as f64 / rate as f64);
         loop {
             let in_flight = publisher.in_flight();
@@ -264,7 +262,7 @@ fn publish(
             std::thread::sleep(LOOK_EVERY);
         }
         let Some(command) = flow.next() else { break };
-        due.map_or(Ok(()), |due| due.note(&command.account, started_at + scheduled))?;
+        due.as_ref().map_or(Ok(()), |due| due.note(&command.account, started_at + scheduled))?;
         publisher.send(&command.account, &command)?;
         catching_up += Duration::from_secs_f64(0.5 / rate as f64);
         commands += 1;

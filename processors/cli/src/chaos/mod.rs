@@ -37,7 +37,7 @@ use crate::{demo, drain, parts, publish, verify};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use fleet::{DRAINING, Fleet};
-use load::{Flow, Load, Manner, Published};
+use load::{Flow, Load, LoadSpec, Manner, Published};
 use report::Events;
 use site::Site;
 use std::collections::{BTreeMap, VecDeque};
@@ -232,8 +232,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn load(&self, flow: Flow, most: u64, rate: u64) -> Result<Load> {
-        Ok(Load::start(publish::commands(&self.site.app.addresses)?, flow, most, (rate, Manner::Yielding), None))
+    fn load(&self, flow: Flow, most_commands: u64, rate_per_second: u64) -> Result<Load> {
+        let spec = LoadSpec { flow, most_commands, rate_per_second, manner: Manner::Yielding, due: None };
+        Ok(Load::start(publish::commands(&self.site.app.addresses)?, spec))
     }
 
     fn failover(&mut self, fleet: &mut Fleet<'_>, flow: Flow) -> Result<(Published, failover::Standstill)> {

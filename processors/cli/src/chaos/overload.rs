@@ -2,7 +2,7 @@
 //! nothing may be lost, and the lag must go back to zero by itself when the load is over.
 
 use super::fleet::Fleet;
-use super::load::Manner;
+use super::load::{LoadSpec, Manner};
 use super::memory::{Curve, MemoryWatch, peak};
 use super::report::Comparison;
 use super::{Load, Outcome, Run};
@@ -88,8 +88,8 @@ impl Run<'_> {
     /// Publishes and waits until all of it is in all topics and views.
     fn flood(&mut self, fleet: &mut Fleet<'_>, flow: super::Flow, most: u64, rate: u64) -> Result<Flooded> {
         let began_at = Instant::now();
-        let load =
-            Load::start(publish::commands(&self.site.app.addresses)?, flow, most, (rate, Manner::Pressing), None);
+        let spec = LoadSpec { flow, most_commands: most, rate_per_second: rate, manner: Manner::Pressing, due: None };
+        let load = Load::start(publish::commands(&self.site.app.addresses)?, spec);
         let published = self.outlast(fleet, load)?;
         let patience = self.patience(published.commands);
         self.settle_down(fleet, patience)?;

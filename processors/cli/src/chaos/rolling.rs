@@ -3,7 +3,7 @@
 //! [`LIMIT`].
 
 use super::fleet::{Fleet, PROCESSORS};
-use super::load::Manner;
+use super::load::{LoadSpec, Manner};
 use super::plan::Deed;
 use super::report::Comparison;
 use super::{LOOK_EVERY, Load, Outcome, Run};
@@ -49,7 +49,14 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     let watch = SettledWatch::start(&run.site.app, Arc::clone(&due))?;
     let began_at = Instant::now();
     let publisher = publish::commands(&run.site.app.addresses)?;
-    let load = Load::start(publisher, flow.clone(), u64::MAX, (rate, Manner::Pressing), Some(Arc::clone(&due)));
+    let spec = LoadSpec {
+        flow: flow.clone(),
+        most_commands: u64::MAX,
+        rate_per_second: rate,
+        manner: Manner::Pressing,
+        due: Some(Arc::clone(&due)),
+    };
+    let load = Load::start(publisher, spec);
     let restarts = restart_each(run, &mut fleet, began_at);
     load.enough();
     let published = load.join()?;
