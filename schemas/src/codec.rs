@@ -1,12 +1,12 @@
 //! The Confluent wire format: a zero byte, the schema id (4 bytes, big endian), the Avro body.
 //!
-//! Records written with the schema that this build knows are decoded straight into the wire type. Records of another
-//! version are resolved by the writer's schema, which a [`SchemaSource`] looks up once per id.
+//! Records written with the schema that this build knows are read and written straight ([`crate::body`]). Records of
+//! another version are resolved by the writer's schema, which a [`SchemaSource`] looks up once per id.
 
+use crate::body::Body;
 use crate::wire;
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
-use apache_avro::writer::datum::GenericDatumWriter;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ pub const HEADER_BYTES: usize = 5;
 const MAX_FIELD_BYTES: usize = 4 << 20;
 
 /// A type that is the value of a topic.
-pub trait Wire: Serialize + DeserializeOwned + Sized {
+pub trait Wire: Body + Serialize + DeserializeOwned {
     /// The Avro schema as it stands in `schemas/`.
     const SCHEMA_JSON: &'static str;
 
@@ -119,32 +119,20 @@ impl DecodeError {
 /// Writes values of one topic.
 pub struct Encoder<T: Wire> {
     header: [u8; HEADER_BYTES],
-    writer: GenericDatumWriter<'static>,
     of: PhantomData<fn(T)>,
 }
 
 impl<T: Wire> Encoder<T> {
     /// An encoder whose records carry `schema_id`, the registry's id of [`Wire::SCHEMA_JSON`].
-    ///
-    /// # Errors
-    /// If the schema's names can't be resolved (a start-up error).
-    pub fn new(schema_id: u32) -> Result<Self, String> {
+    pub const fn new(schema_id: u32) -> Self {
         let id = schema_id.to_be_bytes();
-        let writer = GenericDatumWriter::builder(T::schema())
-            .validate(false)
-            .human_readable(false)
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self { header: [0, id[0], id[1], id[2], id[3]], writer, of: PhantomData })
+        Self { header: [0, id[0], id[1], id[2], id[3]], of: PhantomData }
     }
 
     /// Appends header and body of `value` to `buffer`.
-    ///
-    /// # Errors
-    /// If `value` does not fit the schema, which the test of all wire types rules out.
-    pub fn encode(&self, value: &T, buffer: &mut Vec<u8>) -> Result<(), String> {
+    pub fn encode(&self, value: &T, buffer: &mut Vec<u8>) {
         buffer.extend_from_slice(&self.header);
-        self.writer.write_ser(buffer, value).map(|_| ()).map_err(|error| error.to_string())
+        value.write(buffer);
     }
 }
 
@@ -159,7 +147,6 @@ pub const fn split_frame(payload: &[u8]) -> Option<(u32, &[u8])> {
 /// Reads values of one topic.
 pub struct Decoder<T: Wire> {
     own_id: u32,
-    own: GenericDatumReader<'static>,
     others: HashMap<u32, Schema>,
     source: Arc<dyn SchemaSource>,
     of: PhantomData<fn() -> T>,
@@ -167,15 +154,8 @@ pub struct Decoder<T: Wire> {
 
 impl<T: Wire> Decoder<T> {
     /// A decoder that knows `own_id` as the id of its own schema and asks `source` for others.
-    ///
-    /// # Errors
-    /// If the schema's names can't be resolved (a start-up error).
-    pub fn new(own_id: u32, source: Arc<dyn SchemaSource>) -> Result<Self, String> {
-        let own = GenericDatumReader::builder(T::schema())
-            .human_readable(false)
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self { own_id, own, others: HashMap::new(), source, of: PhantomData })
+    pub fn new(own_id: u32, source: Arc<dyn SchemaSource>) -> Self {
+        Self { own_id, others: HashMap::new(), source, of: PhantomData }
     }
 
     /// The value in `payload`.
@@ -187,7 +167,7 @@ impl<T: Wire> Decoder<T> {
         let (id, mut body) = split_frame(payload).ok_or(DecodeError::NotFramed)?;
         let malformed = |why: String| DecodeError::Malformed { id, why };
         let value = if id == self.own_id {
-            self.own.read_deser::<T>(&mut body).map_err(|error| malformed(error.to_string()))?
+            T::read(&mut body).map_err(|misfit| malformed(misfit.to_string()))?
         } else {
             self.decode_resolved(id, &mut body)?
         };

@@ -3,6 +3,7 @@
 //!
 //! What is absent: Kafka, the schema registry's HTTP interface (see [`codec::SchemaSource`]) and any trading rule.
 
+pub mod body;
 pub mod codec;
 mod convert;
 pub mod inspect;

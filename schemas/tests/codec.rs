@@ -31,12 +31,12 @@ impl SchemaSource for Table {
 
 fn decoder<T: Wire>(schemas: &[(u32, &Json)]) -> Decoder<T> {
     let table = schemas.iter().map(|(id, schema)| (*id, schema.to_string())).collect();
-    Decoder::new(OWN_ID, Arc::new(Table(Some(table)))).unwrap()
+    Decoder::new(OWN_ID, Arc::new(Table(Some(table))))
 }
 
 fn encoded<T: Wire>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Encoder::new(OWN_ID).unwrap().encode(value, &mut bytes).unwrap();
+    Encoder::new(OWN_ID).encode(value, &mut bytes);
     bytes
 }
 
@@ -152,7 +152,7 @@ fn what_is_not_framed_is_told_from_what_is_not_known() {
 
 #[test]
 fn a_registry_that_is_away_is_not_the_records_fault() {
-    let mut decoder = Decoder::<Command>::new(OWN_ID, Arc::new(Table(None))).unwrap();
+    let mut decoder = Decoder::<Command>::new(OWN_ID, Arc::new(Table(None)));
     let mut bytes = encoded(&example::<Command>("orders", "place_market.json"));
     assert!(decoder.decode(Some(&bytes)).is_ok(), "the own schema needs no registry");
     bytes[1..5].copy_from_slice(&OTHER_ID.to_be_bytes());

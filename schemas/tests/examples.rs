@@ -9,6 +9,7 @@ mod support;
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
+use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -30,16 +31,17 @@ struct FitsItsSchema;
 
 impl Check for FitsItsSchema {
     fn check<T: Wire + PartialEq + Debug>(&mut self, stem: &str) {
-        let encoder = Encoder::<T>::new(SCHEMA_ID).unwrap();
-        let mut decoder = Decoder::<T>::new(SCHEMA_ID, Arc::new(NoRegistry)).unwrap();
+        let encoder = Encoder::<T>::new(SCHEMA_ID);
+        let mut decoder = Decoder::<T>::new(SCHEMA_ID, Arc::new(NoRegistry));
         let generic = GenericDatumReader::builder(T::schema()).human_readable(false).build().unwrap();
+        let writer = GenericDatumWriter::builder(T::schema()).validate(false).human_readable(false).build().unwrap();
         for (name, json) in examples(stem) {
             let value: T = serde_json::from_value(json.clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
             let back = serde_json::to_value(&value).unwrap();
             assert_eq!(back, json, "{name}: every field must be there, null if absent, and none else");
 
             let mut bytes = Vec::new();
-            encoder.encode(&value, &mut bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+            encoder.encode(&value, &mut bytes);
             assert_eq!(&bytes[..HEADER_BYTES], &[0, 1, 2, 3, 4], "{name}");
             let decoded = decoder.decode(Some(&bytes)).unwrap_or_else(|e| panic!("{name}: {e}"));
             assert_eq!(decoded, value, "{name}");
@@ -50,6 +52,11 @@ impl Check for FitsItsSchema {
             assert!(body.is_empty(), "{name}: {} bytes left over", body.len());
             assert!(seen.validate(T::schema()), "{name}: {seen:?}");
             assert_eq!(Json::try_from(seen).unwrap(), json, "{name}");
+
+            // And as apache-avro writes it.
+            let mut by_apache = Vec::new();
+            writer.write_ser(&mut by_apache, &value).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(&bytes[HEADER_BYTES..], by_apache, "{name}");
         }
     }
 }

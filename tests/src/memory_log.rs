@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tapeline_runtime::lane::LaneSpec;
-use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader, Record};
+use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, OutView, Polled, Port, PortError, Reader, Record};
 use tapeline_schemas::codec::{SchemaIds, SchemaSource};
 use tapeline_schemas::topic::partition_of;
 
@@ -210,9 +210,9 @@ impl Port for MemoryPort {
         Ok(())
     }
 
-    fn send(&mut self, record: OutRecord) -> Result<(), PortError> {
+    fn send(&mut self, record: OutView<'_>) -> Result<(), PortError> {
         let open = self.transaction.as_mut().ok_or_else(|| PortError::Fatal("no transaction is open".into()))?;
-        open.push(record);
+        open.push(record.into());
         Ok(())
     }
 

@@ -115,12 +115,12 @@ impl Mixed {
 
         let maker = GarbageMaker::new(stack, funded[0].account.account.to_string())?;
         let own_id = stack.app.registry.registered_id(topic::ORDERS, wire::Command::SCHEMA_JSON);
-        let encoder = Encoder::new(own_id.map_err(anyhow::Error::msg)?).map_err(anyhow::Error::msg)?;
+        let encoder = Encoder::new(own_id.map_err(anyhow::Error::msg)?);
         let publisher = Publisher::open(&addresses.kafka, "upstream")?;
         let mut garbage = HashMap::new();
         for (number, timed) in (1_u64..).zip(generator) {
             let mut payload = Vec::new();
-            encoder.encode(&timed.command, &mut payload).map_err(anyhow::Error::msg)?;
+            encoder.encode(&timed.command, &mut payload);
             if number % (GARBAGE_EVERY - 1) == 0 {
                 let bad = maker.make(garbage.len(), &timed.command, &payload)?;
                 let id = garbage.len().to_string().into_bytes();
@@ -270,8 +270,8 @@ impl GarbageMaker {
 
 fn encoded<T: Wire>(id: u32, value: &T) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let encoder = Encoder::<T>::new(id).map_err(anyhow::Error::msg)?;
-    encoder.encode(value, &mut bytes).map_err(anyhow::Error::msg)?;
+    let encoder = Encoder::<T>::new(id);
+    encoder.encode(value, &mut bytes);
     Ok(bytes)
 }
 

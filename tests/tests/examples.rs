@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tapeline_runtime::event_decoder::EventDecoder;
 use tapeline_runtime::lane::{InputSpec, LaneSpec};
-use tapeline_runtime::processor::{Coding, Position, Processor, Verdict};
+use tapeline_runtime::processor::{Coding, Draft, Position, Processor, Verdict};
 use tapeline_runtime::topology::Topology;
 use tapeline_schemas::codec::{Encoder, SchemaIds, Wire};
 use tapeline_schemas::{topic, wire};
@@ -22,13 +22,13 @@ struct Example {
 
 fn examples<T: Wire>(topic: &'static str, ids: &Arc<dyn SchemaIds>, key: fn(&T) -> String) -> Vec<Example> {
     let folder = PathBuf::from("../schemas/examples").join(topic);
-    let encoder = Encoder::<T>::new(ids.registered_id(topic, T::SCHEMA_JSON).unwrap()).unwrap();
+    let encoder = Encoder::<T>::new(ids.registered_id(topic, T::SCHEMA_JSON).unwrap());
     let mut examples = Vec::new();
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let value: T = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let mut payload = Vec::new();
-        encoder.encode(&value, &mut payload).unwrap();
+        encoder.encode(&value, &mut payload);
         examples.push(Example { file: path.display().to_string(), topic, key: key(&value), payload });
     }
     assert!(!examples.is_empty(), "{}", folder.display());
@@ -76,7 +76,7 @@ fn through<P: Processor, C: Coding<P>>(
             panic!("{} in {}: {why}", example.file, spec.component);
         }
         for effect in &out {
-            coding.encode(effect, &mut Vec::new()).unwrap();
+            coding.encode(effect, &mut Draft::default());
         }
         read += 1;
     }

@@ -35,7 +35,7 @@ pub fn spawn(app: &Arc<App>, running: &mut Running) -> anyhow::Result<()> {
 
 fn tick(app: &App) -> Result<(), LaneError> {
     let id = app.registry.registered_id(topic::CLOCK, wire::Tick::SCHEMA_JSON).map_err(LaneError::Away)?;
-    let encoder = Encoder::<wire::Tick>::new(id).map_err(LaneError::Fatal)?;
+    let encoder = Encoder::<wire::Tick>::new(id);
     let publisher = Publisher::open(&app.addresses.kafka, NAME)?;
     let partitions = app.topology.topic(topic::CLOCK).map_or(0, |topic| topic.partitions);
     let mut next = Instant::now();
@@ -49,7 +49,7 @@ fn tick(app: &App) -> Result<(), LaneError> {
         next += PERIOD;
         for partition in 0..partitions {
             let mut payload = Vec::new();
-            encoder.encode(&wire::Tick { sequence }, &mut payload).map_err(LaneError::Fatal)?;
+            encoder.encode(&wire::Tick { sequence }, &mut payload);
             publisher.send(&OutRecord {
                 topic: topic::CLOCK.to_owned(),
                 partition: Some(partition),

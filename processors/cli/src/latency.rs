@@ -1,15 +1,15 @@
-//! Latency as a client sees it: from the moment an order was due to be sent until its settlement can be read.
+//! Latency as a client sees it: from the moment an order was due to be sent until what became of it can be read.
 //!
 //! Open loop: what counts is when a command was *due*, not when it went out, so that a stall of publisher, broker or
-//! pipeline is not hidden. A settlement counts when a consumer of committed records has it in its hands. Both are told by
+//! pipeline is not hidden. A record counts when a consumer of committed records has it in its hands. Both are told by
 //! the same clock, that of this process.
 //!
-//! What is absent: what is measured under which load (see `chaos`).
+//! What is absent: what is measured under which load (see `chaos` and `bench`).
 
 use crate::drain::has_record;
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -19,9 +19,9 @@ use tapeline_kafka::admin::Admin;
 use tapeline_kafka::app::App;
 use tapeline_kafka::tail::Tail;
 use tapeline_runtime::event_decoder::decoder;
-use tapeline_schemas::codec::SchemaIds;
+use tapeline_schemas::codec::{DecodeError, SchemaIds};
 use tapeline_schemas::topic::{self, partition_of};
-use tapeline_schemas::wire::{Settlement, SettlementKind};
+use tapeline_schemas::wire::{Execution, ExecutionKind, Settlement, SettlementKind, ValidatedCommand};
 
 /// Significant digits of the histograms: 1 % is precise enough.
 const DIGITS: u8 = 2;
@@ -55,14 +55,23 @@ impl DueTimes {
         self.due.lock().map_err(|_| anyhow::anyhow!("the load panicked"))
     }
 
-    /// Notes that the next command of `account` was due at `at`. Call it just before the command is sent.
+    /// The partition of an account's commands.
+    pub fn partition_of(&self, account: &str) -> i32 {
+        partition_of(account.as_bytes(), self.first_offsets.len() as i32)
+    }
+
+    /// Notes that the next command in a partition of `orders` was due at `at`. Call it just before the command is sent.
     ///
     /// # Errors
     /// If a thread panicked that used these times.
-    pub fn note(&self, account: &str, at: Instant) -> Result<()> {
-        let partition = partition_of(account.as_bytes(), self.first_offsets.len() as i32);
+    pub fn note(&self, partition: i32, at: Instant) -> Result<()> {
         self.due()?[partition as usize].push(at.saturating_duration_since(self.began_at));
         Ok(())
+    }
+
+    /// Time since the beginning.
+    pub fn now(&self) -> Duration {
+        self.began_at.elapsed()
     }
 
     /// When a command was due, as time since the beginning; `None` if it is none of this load.
@@ -99,7 +108,11 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    fn add(&mut self, due: Duration, took: Duration) -> Result<()> {
+    /// Adds one.
+    ///
+    /// # Errors
+    /// If a histogram can't be made or can't take it.
+    pub fn add(&mut self, due: Duration, took: Duration) -> Result<()> {
         let histogram = match self.by_second.entry(due.as_secs()) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => entry.insert(Histogram::new(DIGITS)?),
@@ -126,66 +139,151 @@ impl Latencies {
     }
 }
 
-/// Watches `trades.settled` on a thread of its own.
-pub struct SettledWatch {
+/// A stage of the pipeline, by what it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The command was accepted.
+    Validated,
+    /// The order was accepted by its book or traded.
+    Executed,
+    /// A trade that the command led to was settled.
+    Settled,
+}
+
+/// Reads the command that a record goes back to; `None` if the record does not count.
+type CommandOf = Box<dyn FnMut(Option<&[u8]>) -> Result<Option<i64>, DecodeError> + Send>;
+
+impl Stage {
+    /// Its topic.
+    pub const fn topic(self) -> &'static str {
+        match self {
+            Self::Validated => topic::VALIDATED,
+            Self::Executed => topic::EXECUTED,
+            Self::Settled => topic::SETTLED,
+        }
+    }
+
+    fn command_of(self, ids: &Arc<dyn SchemaIds>) -> Result<CommandOf> {
+        let name = self.topic();
+        Ok(match self {
+            Self::Validated => {
+                let mut read = decoder::<ValidatedCommand>(name, ids).map_err(anyhow::Error::msg)?;
+                Box::new(move |payload| Ok(Some(read.decode(payload)?.command_id)))
+            }
+            Self::Executed => {
+                let mut read = decoder::<Execution>(name, ids).map_err(anyhow::Error::msg)?;
+                let counts = |kind| matches!(kind, ExecutionKind::Accepted | ExecutionKind::Traded);
+                Box::new(move |payload| {
+                    let execution = read.decode(payload)?;
+                    Ok(counts(execution.kind).then_some(execution.command_id))
+                })
+            }
+            Self::Settled => {
+                let mut read = decoder::<Settlement>(name, ids).map_err(anyhow::Error::msg)?;
+                Box::new(move |payload| {
+                    let settlement = read.decode(payload)?;
+                    Ok((settlement.kind == SettlementKind::Trade).then_some(settlement.command_id))
+                })
+            }
+        })
+    }
+}
+
+/// Records that a watch has seen, for who waits until a view shows them: by partition, offset and when the order was due.
+#[derive(Debug, Default)]
+pub struct Seen(Mutex<Vec<VecDeque<(i64, Duration)>>>);
+
+impl Seen {
+    fn push(&self, partition: i32, offset: i64, due: Duration) -> Result<()> {
+        let mut all = self.0.lock().map_err(|_| anyhow::anyhow!("the watch over a view panicked"))?;
+        let index = partition as usize;
+        if all.len() <= index {
+            all.resize_with(index + 1, VecDeque::new);
+        }
+        all[index].push_back((offset, due));
+        Ok(())
+    }
+
+    /// Whether nothing waits.
+    ///
+    /// # Errors
+    /// If the thread that watches the topic panicked.
+    pub fn is_empty(&self) -> Result<bool> {
+        let all = self.0.lock().map_err(|_| anyhow::anyhow!("the watch over the topic panicked"))?;
+        Ok(all.iter().all(VecDeque::is_empty))
+    }
+
+    /// Takes out what lies below `next_offset` in a partition: when these orders were due.
+    ///
+    /// # Errors
+    /// If the thread that watches the topic panicked.
+    pub fn take_below(&self, partition: i32, next_offset: i64) -> Result<Vec<Duration>> {
+        let mut all = self.0.lock().map_err(|_| anyhow::anyhow!("the watch over the topic panicked"))?;
+        let Some(of_partition) = all.get_mut(partition as usize) else { return Ok(Vec::new()) };
+        let below = of_partition.partition_point(|(offset, _)| *offset < next_offset);
+        Ok(of_partition.drain(..below).map(|(_, due)| due).collect())
+    }
+}
+
+/// Watches what a stage writes, on a thread of its own.
+pub struct StageWatch {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<Latencies>>,
 }
 
-impl SettledWatch {
-    /// Watches what is settled from now on: trades of commands that `due` knows.
+impl StageWatch {
+    /// Watches what is written from now on and goes back to commands that `due` knows. `seen` are told of it too.
     ///
     /// # Errors
     /// If broker or registry are away.
-    pub fn start(app: &App, due: Arc<DueTimes>) -> Result<Self> {
+    pub fn start(app: &App, stage: Stage, due: Arc<DueTimes>, seen: Vec<Arc<Seen>>) -> Result<Self> {
         let ids: Arc<dyn SchemaIds> = Arc::clone(&app.registry) as _;
-        let mut settlements = decoder::<Settlement>(topic::SETTLED, &ids).map_err(anyhow::Error::msg)?;
+        let mut command_of = stage.command_of(&ids)?;
         let (bootstrap, stop) = (app.addresses.kafka.clone(), Arc::new(AtomicBool::new(false)));
-        let mut tail = Tail::open(&bootstrap, topic::SETTLED)?;
+        let mut tail = Tail::open(&bootstrap, stage.topic())?;
         let shall_end = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let mut latencies = Latencies::default();
             let mut ends_by = None;
             loop {
-                let mut seen = Ok(());
+                let mut noted = Ok(());
                 let came = tail.poll(POLL, |record| {
-                    let seen_at = due.began_at.elapsed();
-                    seen =
-                        settlements.decode(record.payload).map_err(anyhow::Error::from).and_then(|settlement| {
-                            match (settlement.kind, due.of(settlement.command_id)?) {
-                                (SettlementKind::Trade, Some(due)) => latencies.add(due, seen_at.saturating_sub(due)),
-                                _ => Ok(()),
-                            }
-                        });
+                    let seen_at = due.now();
+                    noted = command_of(record.payload).map_err(anyhow::Error::from).and_then(|command| {
+                        let due = command.map_or(Ok(None), |command| due.of(command))?;
+                        let Some(due) = due else { return Ok(()) };
+                        seen.iter().try_for_each(|seen| seen.push(record.partition, record.offset, due))?;
+                        latencies.add(due, seen_at.saturating_sub(due))
+                    });
                 })?;
-                seen?;
+                noted?;
                 if came || !shall_end.load(Ordering::Relaxed) {
                     continue;
                 }
-                if is_at_end(&bootstrap, &tail)? {
+                if is_at_end(&bootstrap, stage.topic(), &tail)? {
                     return Ok(latencies);
                 }
                 let deadline: &mut Instant = ends_by.get_or_insert_with(|| Instant::now() + END_PATIENCE);
-                ensure!(Instant::now() < *deadline, "the last settlements were not seen within {END_PATIENCE:?}");
+                ensure!(Instant::now() < *deadline, "the last records were not seen within {END_PATIENCE:?}");
             }
         });
         Ok(Self { stop, thread })
     }
 
-    /// Waits until all that was settled has been seen; call it when the pipeline is at rest.
+    /// Waits until all that was written has been seen; call it when the pipeline is at rest.
     ///
     /// # Errors
     /// If the watch failed.
     pub fn end(self) -> Result<Latencies> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().map_err(|_| anyhow::anyhow!("the watch panicked"))?.context("watching trades.settled")
+        self.thread.join().map_err(|_| anyhow::anyhow!("a watch panicked"))?.context("watching a topic")
     }
 }
 
 /// Whether no record is left that the tail has not seen. What lies between may be markers.
-fn is_at_end(bootstrap: &str, tail: &Tail) -> Result<bool> {
+fn is_at_end(bootstrap: &str, topic: &str, tail: &Tail) -> Result<bool> {
     for (partition, next) in tail.next_offsets().iter().enumerate() {
-        if has_record(bootstrap, topic::SETTLED, partition as i32, *next)? {
+        if has_record(bootstrap, topic, partition as i32, *next)? {
             return Ok(false);
         }
     }
@@ -206,7 +304,8 @@ mod tests {
         let account =
             |partition| (0..).map(|n| format!("a{n}")).find(|name| partition_of(name.as_bytes(), 2) == partition);
         for (n, partition) in [0, 1, 0].into_iter().enumerate() {
-            due.note(&account(partition).unwrap(), began_at + Duration::from_secs(n as u64)).unwrap();
+            assert_eq!(due.partition_of(&account(partition).unwrap()), partition);
+            due.note(partition, began_at + Duration::from_secs(n as u64)).unwrap();
         }
         let seconds = |partition, offset| due.of(position_id(partition, offset)).unwrap().map(|due| due.as_secs());
         assert_eq!([seconds(0, 7), seconds(1, 100), seconds(0, 8)], [Some(0), Some(1), Some(2)]);

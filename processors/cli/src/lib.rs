@@ -15,6 +15,7 @@ pub mod latency;
 pub mod parts;
 pub mod plot;
 pub mod publish;
+mod rig;
 pub mod run;
 pub mod status;
 pub mod table;

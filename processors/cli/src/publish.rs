@@ -25,7 +25,7 @@ impl<T: Wire> TopicPublisher<T> {
     pub fn open(addresses: &Addresses, topic: &'static str, client_id: &str) -> Result<Self> {
         let registry = Registry::new(&addresses.registry_url)?;
         let id = registry.registered_id(topic, T::SCHEMA_JSON).map_err(anyhow::Error::msg)?;
-        let encoder = Encoder::new(id).map_err(anyhow::Error::msg)?;
+        let encoder = Encoder::new(id);
         Ok(Self { topic, encoder, publisher: Publisher::open(&addresses.kafka, client_id)? })
     }
 
@@ -35,7 +35,7 @@ impl<T: Wire> TopicPublisher<T> {
     /// If the broker refuses or does not take it.
     pub fn send(&self, key: &str, value: &T) -> Result<()> {
         let mut payload = Vec::with_capacity(160);
-        self.encoder.encode(value, &mut payload).map_err(anyhow::Error::msg)?;
+        self.encoder.encode(value, &mut payload);
         let (topic, key) = (self.topic.to_owned(), Some(key.as_bytes().to_vec()));
         let record = OutRecord { topic, partition: None, key, payload: Some(payload), headers: Vec::new() };
         self.publisher.send(&record).with_context(|| format!("publishing to {}", self.topic))

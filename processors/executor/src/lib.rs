@@ -10,7 +10,7 @@ use tapeline_kafka::app::{App, Running};
 use tapeline_runtime::dead_letter::UNDECODABLE;
 use tapeline_runtime::event_decoder::{decoder, undecodable};
 use tapeline_runtime::lane::LaneSpec;
-use tapeline_runtime::processor::{Address, Coding, Label, Position, Processor, Undecodable, Verdict};
+use tapeline_runtime::processor::{Coding, Draft, Label, Position, Processor, Undecodable, Verdict};
 use tapeline_schemas::codec::{Decoder, Encoder, SchemaIds, Wire};
 use tapeline_schemas::{topic, wire};
 
@@ -34,7 +34,7 @@ pub fn make(spec: &LaneSpec, ids: &Arc<dyn SchemaIds>) -> Result<(Executor, Exec
         topics: spec.inputs.iter().map(|input| input.topic.clone()).collect(),
         commands: decoder(topic::VALIDATED, ids)?,
         ticks: decoder(topic::CLOCK, ids)?,
-        executions: Encoder::new(ids.registered_id(topic::EXECUTED, wire::Execution::SCHEMA_JSON)?)?,
+        executions: Encoder::new(ids.registered_id(topic::EXECUTED, wire::Execution::SCHEMA_JSON)?),
     };
     Ok((Executor, coding))
 }
@@ -90,11 +90,12 @@ impl Coding<Executor> for ExecutorCoding {
         Ok(In::Command(Box::new(accepted)))
     }
 
-    fn encode(&mut self, out: &Execution, payload: &mut Vec<u8>) -> Result<Address, String> {
+    fn encode(&mut self, out: &Execution, draft: &mut Draft) {
         let record = wire::Execution::from(out);
-        self.executions.encode(&record, payload)?;
+        draft.topic = topic::EXECUTED;
+        self.executions.encode(&record, &mut draft.payload);
         let key = record.instrument.or(record.account).unwrap_or_default();
-        Ok(Address { topic: topic::EXECUTED, key: key.as_bytes().to_vec() })
+        draft.key.extend_from_slice(key.as_bytes());
     }
 
     fn label(out: &Execution) -> Label {

@@ -24,7 +24,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tapeline_runtime::lane::LaneSpec;
-use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader};
+use tapeline_runtime::port::{Bounds, InputPartition, OutView, Polled, Port, PortError, Reader};
 
 /// How long one request to the broker may take before the lane is built anew.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -259,8 +259,8 @@ impl Port for KafkaPort {
         Ok(())
     }
 
-    fn send(&mut self, out: OutRecord) -> Result<(), PortError> {
-        send(&self.producer, &out)
+    fn send(&mut self, out: OutView<'_>) -> Result<(), PortError> {
+        send(&self.producer, out)
     }
 
     fn commit(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {
@@ -335,13 +335,13 @@ pub(crate) fn partitions<C: rdkafka::consumer::ConsumerContext>(
 }
 
 /// Queues a record, waiting while the producer's queue is full.
-pub(crate) fn send<C>(producer: &BaseProducer<C>, out: &OutRecord) -> Result<(), PortError>
+pub(crate) fn send<C>(producer: &BaseProducer<C>, out: OutView<'_>) -> Result<(), PortError>
 where
     C: ProducerContext<DeliveryOpaque = ()>,
 {
-    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&out.topic);
-    record.key = out.key.as_deref();
-    record.payload = out.payload.as_deref();
+    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(out.topic);
+    record.key = out.key;
+    record.payload = out.payload;
     record.partition = out.partition;
     if !out.headers.is_empty() {
         let headers = out
@@ -350,6 +350,14 @@ where
             .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
         record.headers = Some(headers);
     }
+    enqueue(producer, record)
+}
+
+/// As [`send`], of a record that is ready.
+pub(crate) fn enqueue<C>(producer: &BaseProducer<C>, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), PortError>
+where
+    C: ProducerContext<DeliveryOpaque = ()>,
+{
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     loop {
         match producer.send(record) {

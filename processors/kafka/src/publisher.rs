@@ -4,7 +4,7 @@ use crate::client::{LastingContext, producer_config, producer_error};
 use crate::port;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tapeline_runtime::port::{OutRecord, PortError};
@@ -49,7 +49,15 @@ impl Publisher {
     /// See [`PortError`].
     pub fn send(&self, record: &OutRecord) -> Result<(), PortError> {
         self.look_after_client();
-        port::send(&self.producer, record)
+        port::send(&self.producer, record.view())
+    }
+
+    /// Queues a record that lies elsewhere, without headers; waits while the queue is full.
+    ///
+    /// # Errors
+    /// See [`PortError`].
+    pub fn send_bytes(&self, topic: &str, partition: i32, key: &[u8], payload: &[u8]) -> Result<(), PortError> {
+        port::enqueue(&self.producer, BaseRecord::to(topic).partition(partition).key(key).payload(payload))
     }
 
     /// How many queued records the broker has not acknowledged yet.

@@ -5,7 +5,7 @@ use crate::port::{bounds, partitions};
 use crate::reader::Readers;
 use rdkafka::consumer::BaseConsumer;
 use std::time::Duration;
-use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader};
+use tapeline_runtime::port::{Bounds, InputPartition, OutView, Polled, Port, PortError, Reader};
 
 /// Reads inputs and journals; joins no group and writes nothing.
 pub(crate) struct ReplayPort {
@@ -66,7 +66,7 @@ impl Port for ReplayPort {
         read_only()
     }
 
-    fn send(&mut self, _record: OutRecord) -> Result<(), PortError> {
+    fn send(&mut self, _record: OutView<'_>) -> Result<(), PortError> {
         read_only()
     }
 

@@ -38,7 +38,7 @@ impl TransactionalPublisher {
         let fatal = || self.producer.client().fatal_error();
         let begun = self.producer.begin_transaction();
         begun.map_err(|error| producer_error("beginning a transaction", &error, fatal()))?;
-        let written = records.iter().try_for_each(|record| send(&self.producer, record));
+        let written = records.iter().try_for_each(|record| send(&self.producer, record.view()));
         let written = written
             .and_then(|()| flush(&self.producer))
             .and_then(|()| repeat(&self.producer, "committing", || self.producer.commit_transaction(REQUEST_TIMEOUT)));

@@ -39,7 +39,7 @@ pub fn check_key(key: Option<&[u8]>, expected: &str) -> Result<(), Undecodable> 
 /// # Errors
 /// A sentence, if the topic's schema is not registered or the registry is away.
 pub fn decoder<T: Wire>(topic: &str, ids: &Arc<dyn SchemaIds>) -> Result<Decoder<T>, String> {
-    Decoder::new(ids.registered_id(topic, T::SCHEMA_JSON)?, ids.clone())
+    Ok(Decoder::new(ids.registered_id(topic, T::SCHEMA_JSON)?, ids.clone()))
 }
 
 /// Decoders of all topics that sinks read.

@@ -5,9 +5,9 @@
 //! never meets a half-done batch. After any failure it is dropped and built anew from the log ([`crate::supervisor`]).
 
 use crate::dead_letter::dead_letter;
-use crate::metrics::LaneMetrics;
-use crate::port::{InputPartition, OutRecord, Polled, Port, PortError, Record};
-use crate::processor::{Coding, Processor};
+use crate::metrics::{LaneMetrics, Tally};
+use crate::port::{InputPartition, OutView, Polled, Port, PortError, Record};
+use crate::processor::{Coding, Draft, Processor};
 use crate::restore;
 use crate::snapshot::{RECORDS_PER_BLOCK, SnapshotSpec};
 use crate::task::{Outcome, Task};
@@ -102,10 +102,10 @@ impl OwnRecords {
         let journal = id(spec.journal.as_ref(), JournalEntry::SCHEMA_JSON)?;
         let snapshots = id(spec.snapshots.as_ref().map(|spec| &spec.topic), SnapshotPart::SCHEMA_JSON)?;
         Ok(Self {
-            entries: Encoder::new(journal)?,
-            read_entries: Decoder::new(journal, Arc::clone(ids) as _)?,
-            parts: Encoder::new(snapshots)?,
-            read_parts: Decoder::new(snapshots, Arc::clone(ids) as _)?,
+            entries: Encoder::new(journal),
+            read_entries: Decoder::new(journal, Arc::clone(ids) as _),
+            parts: Encoder::new(snapshots),
+            read_parts: Decoder::new(snapshots, Arc::clone(ids) as _),
         })
     }
 }
@@ -318,42 +318,36 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     }
 
     fn take(&mut self, partition: i32, record: &Record, transaction: &mut Transaction) -> Result<(), LaneError> {
-        let Some(task) = self.tasks.get_mut(&partition).filter(|task| !task.has_taken(record)) else {
+        let Self { tasks, processor, coding, spec, port, .. } = self;
+        let Some(task) = tasks.get_mut(&partition).filter(|task| !task.has_taken(record)) else {
             return Ok(());
         };
         if !transaction.open {
-            self.port.begin()?;
+            port.begin()?;
             transaction.open = true;
         }
-        let mut out = Vec::new();
-        let outcome = task.take(&self.processor, &mut self.coding, &self.spec, record, &mut out)?;
-        let input = &self.spec.inputs[record.input];
-        transaction.records += 1;
+        let tally = &mut transaction.tally;
+        let outcome = task.take(processor, coding, spec, record, |draft, label| {
+            tally.output(label);
+            let Draft { topic, key, payload } = draft;
+            let (key, payload) = (Some(key.as_slice()), Some(payload.as_slice()));
+            Ok(port.send(OutView { topic, partition: None, key, payload, headers: &[] })?)
+        })?;
+        tally.record(record.input, &outcome);
+        let input = &spec.inputs[record.input];
         if !input.broadcast {
             transaction.offsets.insert((record.input, record.partition), record.offset + 1);
-        } else if let Some(own) = self.spec.inputs.iter().position(|input| !input.broadcast) {
+        } else if let Some(own) = spec.inputs.iter().position(|input| !input.broadcast) {
             // A broadcast input has no offsets in the group, but without any the commit would not be fenced: a lane that
             // has lost the partition could still write to its journal. So where the task stands is committed again.
             let at = (own, partition);
             transaction.offsets.entry(at).or_insert_with(|| task.position(at));
         }
         transaction.touched.insert(partition);
-        self.metrics.record(&input.topic, &outcome);
         if let (Outcome::Poison { code, text }, Some(target)) = (&outcome, &input.dead_letters) {
-            let (topic, component) = (&input.topic, &self.spec.component);
+            let (topic, component) = (&input.topic, &spec.component);
             tracing::warn!(%component, %topic, record.partition, record.offset, code, text, "dead letter");
-            self.port.send(dead_letter(record, topic, target, component, code, text))?;
-        }
-        for encoded in out {
-            transaction.commanded_at_ms.push(encoded.label.commanded_at_ms);
-            self.metrics.output(encoded.label);
-            self.port.send(OutRecord {
-                topic: encoded.topic.to_owned(),
-                partition: None,
-                key: Some(encoded.key),
-                payload: Some(encoded.payload),
-                headers: Vec::new(),
-            })?;
+            port.send(dead_letter(record, topic, target, component, code, text).view())?;
         }
         Ok(())
     }
@@ -378,14 +372,10 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                 let Some(task) = self.tasks.get_mut(partition) else { continue };
                 let mut payload = Vec::with_capacity(96);
                 let entry = task.runs.entry(task.hash);
-                self.records.entries.encode(&entry, &mut payload).map_err(LaneError::Fatal)?;
-                self.port.send(OutRecord {
-                    topic: topic.clone(),
-                    partition: Some(*partition),
-                    key: Some(partition.to_string().into_bytes()),
-                    payload: Some(payload),
-                    headers: Vec::new(),
-                })?;
+                self.records.entries.encode(&entry, &mut payload);
+                let (key, partition) = (partition.to_string(), Some(*partition));
+                let (key, payload) = (Some(key.as_bytes()), Some(payload.as_slice()));
+                self.port.send(OutView { topic: &topic, partition, key, payload, headers: &[] })?;
             }
         }
         transaction.with_blocks.extend(self.send_blocks()?);
@@ -399,9 +389,12 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         let took = started_at.elapsed();
         // A transaction costs the broker the same however small it is. A lane that commits each record as it comes keeps
         // a broker busy at a tenth of its load, and then all wait for it: so it rests for as long as its commit took.
-        self.rest =
-            if transaction.records < self.spec.max_batch_records { took.min(LONGEST_REST) } else { Duration::ZERO };
-        self.metrics.committed(transaction.records, took, &transaction.commanded_at_ms);
+        self.rest = if transaction.tally.taken() < self.spec.max_batch_records {
+            took.min(LONGEST_REST)
+        } else {
+            Duration::ZERO
+        };
+        self.metrics.committed(&self.spec, &transaction.tally, took);
         Ok(())
     }
 }
@@ -410,10 +403,9 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
 #[derive(Default)]
 struct Transaction {
     open: bool,
-    records: usize,
+    tally: Tally,
     offsets: BTreeMap<InputPartition, i64>,
     touched: BTreeSet<i32>,
     /// Tasks of whose snapshots it holds blocks.
     with_blocks: BTreeSet<i32>,
-    commanded_at_ms: Vec<i64>,
 }

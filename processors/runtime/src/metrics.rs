@@ -214,6 +214,54 @@ fn set(ready: &Mutex<BTreeMap<String, bool>>, key: &str, value: bool) {
     }
 }
 
+/// How often each of a few values came.
+pub(crate) type Counts<T> = Vec<(T, usize)>;
+
+/// Counts a value; the newest stands last, where it is looked for first.
+pub(crate) fn count<T: PartialEq>(counts: &mut Counts<T>, value: T) {
+    match counts.iter_mut().rev().find(|(known, _)| *known == value) {
+        Some((_, count)) => *count += 1,
+        None => counts.push((value, 1)),
+    }
+}
+
+/// What the transaction at hand has taken and written. It is told to the metrics in one go: to find a counter by its
+/// labels takes longer than to match an order.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// By input and outcome.
+    records: Counts<(usize, &'static str)>,
+    /// By kind and reason.
+    outputs: Counts<(&'static str, &'static str)>,
+    /// Times of the commands that outputs go back to, milliseconds.
+    commanded_at_ms: Counts<i64>,
+}
+
+impl Tally {
+    pub(crate) fn record(&mut self, input: usize, outcome: &Outcome) {
+        let outcome = match outcome {
+            Outcome::Done => "done",
+            Outcome::Ignored(_) => "ignored",
+            Outcome::Poison { code, .. } => code,
+        };
+        count(&mut self.records, (input, outcome));
+    }
+
+    pub(crate) fn output(&mut self, label: Label) {
+        count(&mut self.outputs, (label.kind, label.reason));
+        // Neighbours came at the same time, mostly.
+        match self.commanded_at_ms.last_mut() {
+            Some((at_ms, count)) if *at_ms == label.commanded_at_ms => *count += 1,
+            _ => self.commanded_at_ms.push((label.commanded_at_ms, 1)),
+        }
+    }
+
+    /// Number of records taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.records.iter().map(|(_, count)| count).sum()
+    }
+}
+
 /// Metrics of one lane.
 #[derive(Clone)]
 pub struct LaneMetrics {
@@ -223,32 +271,34 @@ pub struct LaneMetrics {
 }
 
 impl LaneMetrics {
-    pub(crate) fn record(&self, topic: &str, outcome: &Outcome) {
-        let outcome = match outcome {
-            Outcome::Done => "done",
-            Outcome::Ignored(_) => "ignored",
-            Outcome::Poison { code, .. } => code,
-        };
-        self.count(topic, outcome, 1);
-    }
-
     pub(crate) fn count(&self, topic: &str, outcome: &str, records: u64) {
         self.all.records.with_label_values(&[self.component.as_str(), topic, outcome]).inc_by(records);
     }
 
-    pub(crate) fn output(&self, label: Label) {
-        self.all.outputs.with_label_values(&[self.component.as_str(), label.kind, label.reason]).inc();
+    /// A transaction of a lane is committed.
+    pub(crate) fn committed(&self, spec: &LaneSpec, tally: &Tally, took: Duration) {
+        for ((input, outcome), records) in &tally.records {
+            self.count(&spec.inputs[*input].topic, outcome, *records as u64);
+        }
+        for ((kind, reason), records) in &tally.outputs {
+            let labels = [self.component.as_str(), kind, reason];
+            self.all.outputs.with_label_values(&labels).inc_by(*records as u64);
+        }
+        self.batch(tally.taken(), took, &tally.commanded_at_ms);
     }
 
-    pub(crate) fn committed(&self, records: usize, took: Duration, commanded_at_ms: &[i64]) {
+    /// A batch is written; how many of its records go back to commands of which time.
+    pub(crate) fn batch(&self, records: usize, took: Duration, commanded_at_ms: &Counts<i64>) {
         let component = [self.component.as_str()];
         self.all.batch_records.with_label_values(&component).observe(records as f64);
         self.all.commit_seconds.with_label_values(&component).observe(took.as_secs_f64());
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-        let latency = self.all.latency_seconds.with_label_values(&component);
-        for at_ms in commanded_at_ms {
-            latency.observe((now_ms - at_ms).max(0) as f64 / 1_000.0);
+        let latency = self.all.latency_seconds.with_label_values(&component).local();
+        for (at_ms, records) in commanded_at_ms {
+            let seconds = (now_ms - at_ms).max(0) as f64 / 1_000.0;
+            (0..*records).for_each(|_| latency.observe(seconds));
         }
+        latency.flush();
     }
 
     pub(crate) fn set_lag(&self, spec: &LaneSpec, lag: &[(InputPartition, i64)]) {

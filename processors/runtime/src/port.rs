@@ -37,6 +37,46 @@ pub struct OutRecord {
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
+/// A record to write that lies elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutView<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Partition; `None` lets the key decide (murmur2).
+    pub partition: Option<i32>,
+    /// Key.
+    pub key: Option<&'a [u8]>,
+    /// Value.
+    pub payload: Option<&'a [u8]>,
+    /// Headers.
+    pub headers: &'a [(String, Vec<u8>)],
+}
+
+impl OutRecord {
+    /// It, borrowed.
+    pub fn view(&self) -> OutView<'_> {
+        OutView {
+            topic: &self.topic,
+            partition: self.partition,
+            key: self.key.as_deref(),
+            payload: self.payload.as_deref(),
+            headers: &self.headers,
+        }
+    }
+}
+
+impl From<OutView<'_>> for OutRecord {
+    fn from(view: OutView<'_>) -> Self {
+        Self {
+            topic: view.topic.to_owned(),
+            partition: view.partition,
+            key: view.key.map(<[u8]>::to_vec),
+            payload: view.payload.map(<[u8]>::to_vec),
+            headers: view.headers.to_vec(),
+        }
+    }
+}
+
 /// An input partition: index of the input and partition.
 pub type InputPartition = (usize, i32);
 
@@ -140,7 +180,7 @@ pub trait Port {
     ///
     /// # Errors
     /// See [`PortError`].
-    fn send(&mut self, record: OutRecord) -> Result<(), PortError>;
+    fn send(&mut self, record: OutView<'_>) -> Result<(), PortError>;
 
     /// Commits the transaction with the group's next offsets.
     ///

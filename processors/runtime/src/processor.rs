@@ -66,23 +66,30 @@ pub trait Coding<P: Processor> {
     /// See [`Undecodable`].
     fn decode(&mut self, input: usize, key: Option<&[u8]>, payload: Option<&[u8]>) -> Result<P::In, Undecodable>;
 
-    /// Writes an effect: the value is appended to `payload`, topic and key are returned.
-    ///
-    /// # Errors
-    /// A sentence, if the effect does not fit its schema: a defect, which stops the process.
-    fn encode(&mut self, out: &P::Out, payload: &mut Vec<u8>) -> Result<Address, String>;
+    /// Writes an effect as a record: sets the topic, appends key and value to the empty buffers.
+    fn encode(&mut self, out: &P::Out, draft: &mut Draft);
 
     /// What metrics count this effect as.
     fn label(out: &P::Out) -> Label;
 }
 
-/// Where a written record goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+/// A record in the making. Its buffers are used again for the next one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Draft {
     /// Topic.
     pub topic: &'static str,
     /// Key.
     pub key: Vec<u8>,
+    /// Value.
+    pub payload: Vec<u8>,
+}
+
+impl Draft {
+    /// Empties the buffers.
+    pub fn clear(&mut self) {
+        self.key.clear();
+        self.payload.clear();
+    }
 }
 
 /// What metrics say of an effect.

@@ -6,7 +6,7 @@
 use crate::dead_letter::{Entry, Place, UNKNOWN_SCHEMA, dead_letter};
 use crate::event_decoder::EventDecoder;
 use crate::lane::{InputSpec, LaneError, SPARE_AFTER};
-use crate::metrics::LaneMetrics;
+use crate::metrics::{Counts, LaneMetrics, count};
 use crate::port::{InputPartition, OutRecord, Polled, PortError, Reader, Record};
 use crate::processor::Undecodable;
 use crate::sink::{Event, Sink, SinkBatch, SinkError, SinkRecord, Span};
@@ -163,7 +163,7 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
         let started_at = Instant::now();
         let mut batch = SinkBatch { records: Vec::with_capacity(records.len()), spans: Vec::new() };
         let mut reached: BTreeMap<InputPartition, i64> = BTreeMap::new();
-        let mut commanded_at_ms = Vec::new();
+        let (mut commanded_at_ms, mut outcomes) = (Counts::new(), Counts::new());
         for record in records {
             let at = (record.input, record.partition);
             let applied = reached.get(&at).or_else(|| self.positions.get(&at)).copied();
@@ -171,8 +171,8 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
                 continue;
             }
             reached.insert(at, record.offset + 1);
-            if let Some(event) = self.decode(&record)? {
-                commanded_at_ms.extend(commanded_at(&event));
+            if let Some(event) = self.decode(&record, &mut outcomes)? {
+                commanded_at_ms.extend(commanded_at(&event).map(|at_ms| (at_ms, 1)));
                 let (partition, offset, timestamp_ms) = (record.partition, record.offset, record.timestamp_ms);
                 batch.records.push(SinkRecord { partition, offset, timestamp_ms, event });
             }
@@ -188,27 +188,34 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
         let offsets: Vec<_> = reached.into_iter().collect();
         self.positions.extend(offsets.iter().copied());
         self.port.commit_for_tools(&offsets)?;
-        self.metrics.committed(batch.records.len(), started_at.elapsed(), &commanded_at_ms);
+        for ((input, outcome), records) in outcomes {
+            self.metrics.count(&self.spec.inputs[input].topic, outcome, records as u64);
+        }
+        self.metrics.batch(batch.records.len(), started_at.elapsed(), &commanded_at_ms);
         Ok(())
     }
 
-    fn decode(&mut self, record: &Record) -> Result<Option<Event>, LaneError> {
+    fn decode(
+        &mut self,
+        record: &Record,
+        outcomes: &mut Counts<(usize, &'static str)>,
+    ) -> Result<Option<Event>, LaneError> {
         let input = &self.spec.inputs[record.input];
         let place = Place { topic: input.topic.clone(), partition: record.partition, offset: record.offset };
         let known = self.dead.get(&place);
         if known.is_some_and(|reason| reason == UNKNOWN_SCHEMA) {
             // Its schema may be registered by now. Dead it is all the same: else a rebuilt view would hold one more record.
-            self.metrics.count(&input.topic, UNKNOWN_SCHEMA, 1);
+            count(outcomes, (record.input, UNKNOWN_SCHEMA));
             return Ok(None);
         }
         match self.decoder.decode(&input.topic, record.key.as_deref(), record.payload.as_deref()) {
             Ok(event) => {
-                self.metrics.count(&input.topic, "done", 1);
+                count(outcomes, (record.input, "done"));
                 Ok(Some(event))
             }
             Err(Undecodable::Away(why)) => Err(LaneError::Away(why)),
             Err(Undecodable::Poison { code, text }) => {
-                self.metrics.count(&input.topic, code, 1);
+                count(outcomes, (record.input, code));
                 if let (Some(target), None) = (&input.dead_letters, known) {
                     let letter = dead_letter(record, &input.topic, target, &self.spec.component, code, &text);
                     self.port.send_dead_letter(letter)?;

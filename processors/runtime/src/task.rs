@@ -4,7 +4,7 @@
 use crate::journal::{OutputHash, Runs};
 use crate::lane::{LaneError, LaneSpec};
 use crate::port::{InputPartition, Record};
-use crate::processor::{Coding, Label, Position, Processor, Undecodable, Verdict};
+use crate::processor::{Coding, Draft, Label, Position, Processor, Undecodable, Verdict};
 use crate::snapshot::Snapshots;
 use std::collections::BTreeMap;
 
@@ -16,15 +16,6 @@ pub(crate) enum Outcome {
     Poison { code: &'static str, text: String },
 }
 
-/// An encoded effect.
-#[derive(Debug)]
-pub(crate) struct Encoded {
-    pub(crate) topic: &'static str,
-    pub(crate) key: Vec<u8>,
-    pub(crate) payload: Vec<u8>,
-    pub(crate) label: Label,
-}
-
 pub(crate) struct Task<P: Processor> {
     pub(crate) partition: i32,
     pub(crate) partitions: i32,
@@ -34,6 +25,7 @@ pub(crate) struct Task<P: Processor> {
     pub(crate) runs: Runs,
     pub(crate) snapshots: Snapshots,
     effects: Vec<P::Out>,
+    draft: Draft,
 }
 
 impl<P: Processor> Task<P> {
@@ -47,6 +39,7 @@ impl<P: Processor> Task<P> {
             runs: Runs::default(),
             snapshots: Snapshots::default(),
             effects: Vec::new(),
+            draft: Draft::default(),
         }
     }
 
@@ -67,14 +60,14 @@ impl<P: Processor> Task<P> {
         self.runs.take(&spec.inputs[record.input].topic, record.partition, record.offset);
     }
 
-    /// Takes a record: moves the position, applies it, appends the encoded effects to `out`.
+    /// Takes a record: moves the position, applies it, and gives each effect to `write` as the record that it becomes.
     pub(crate) fn take<C: Coding<P>>(
         &mut self,
         processor: &P,
         coding: &mut C,
         spec: &LaneSpec,
         record: &Record,
-        out: &mut Vec<Encoded>,
+        mut write: impl FnMut(&Draft, Label) -> Result<(), LaneError>,
     ) -> Result<Outcome, LaneError> {
         let event = match coding.decode(record.input, record.key.as_deref(), record.payload.as_deref()) {
             Err(Undecodable::Away(why)) => return Err(LaneError::Away(why)),
@@ -100,12 +93,11 @@ impl<P: Processor> Task<P> {
             Verdict::Poison(text) => return Ok(Outcome::Poison { code: crate::dead_letter::IMPOSSIBLE, text }),
         };
         for effect in &self.effects {
-            let mut payload = Vec::with_capacity(192);
-            let address = coding.encode(effect, &mut payload).map_err(|why| {
-                LaneError::Fatal(format!("{}: an effect does not fit its schema: {why}", spec.component))
-            })?;
-            self.hash.add(address.topic, &address.key, &payload);
-            out.push(Encoded { topic: address.topic, key: address.key, payload, label: C::label(effect) });
+            self.draft.clear();
+            coding.encode(effect, &mut self.draft);
+            let Draft { topic, key, payload } = &self.draft;
+            self.hash.add(topic, key, payload);
+            write(&self.draft, C::label(effect))?;
         }
         Ok(outcome)
     }

@@ -10,7 +10,7 @@ use tapeline_kafka::app::{App, Running};
 use tapeline_runtime::dead_letter::UNDECODABLE;
 use tapeline_runtime::event_decoder::{decoder, undecodable};
 use tapeline_runtime::lane::LaneSpec;
-use tapeline_runtime::processor::{Address, Coding, Label, Position, Processor, Undecodable, Verdict};
+use tapeline_runtime::processor::{Coding, Draft, Label, Position, Processor, Undecodable, Verdict};
 use tapeline_schemas::codec::{Decoder, Encoder, SchemaIds, Wire};
 use tapeline_schemas::{topic, wire};
 
@@ -32,7 +32,7 @@ pub fn spawn(app: &Arc<App>, running: &mut Running, lanes: usize) -> anyhow::Res
 pub fn make(_spec: &LaneSpec, ids: &Arc<dyn SchemaIds>) -> Result<(Settler, SettlerCoding), String> {
     let coding = SettlerCoding {
         executions: decoder(topic::EXECUTED, ids)?,
-        settlements: Encoder::new(ids.registered_id(topic::SETTLED, wire::Settlement::SCHEMA_JSON)?)?,
+        settlements: Encoder::new(ids.registered_id(topic::SETTLED, wire::Settlement::SCHEMA_JSON)?),
     };
     Ok((Settler, coding))
 }
@@ -70,9 +70,10 @@ impl Coding<Settler> for SettlerCoding {
             .map_err(|error: tapeline_schemas::Unfit| Undecodable::Poison { code: UNDECODABLE, text: error.0 })
     }
 
-    fn encode(&mut self, out: &Settlement, payload: &mut Vec<u8>) -> Result<Address, String> {
-        self.settlements.encode(&out.into(), payload)?;
-        Ok(Address { topic: topic::SETTLED, key: out.account.as_bytes().to_vec() })
+    fn encode(&mut self, out: &Settlement, draft: &mut Draft) {
+        draft.topic = topic::SETTLED;
+        self.settlements.encode(&out.into(), &mut draft.payload);
+        draft.key.extend_from_slice(out.account.as_bytes());
     }
 
     fn label(out: &Settlement) -> Label {

@@ -13,7 +13,7 @@ use tapeline_kafka::app::{App, Running};
 use tapeline_runtime::dead_letter::BAD_KEY;
 use tapeline_runtime::event_decoder::{check_key, decoder, undecodable};
 use tapeline_runtime::lane::LaneSpec;
-use tapeline_runtime::processor::{Address, Coding, Label, Position, Processor, Undecodable, Verdict};
+use tapeline_runtime::processor::{Coding, Draft, Label, Position, Processor, Undecodable, Verdict};
 use tapeline_schemas::codec::{Decoder, Encoder, SchemaIds, Wire};
 use tapeline_schemas::{Unfit, topic, wire};
 
@@ -41,8 +41,8 @@ pub fn make(spec: &LaneSpec, ids: &Arc<dyn SchemaIds>) -> Result<(Validator, Val
         settlements: decoder(topic::SETTLED, ids)?,
         accounts: decoder(topic::ACCOUNTS, ids)?,
         instruments: decoder(topic::INSTRUMENTS, ids)?,
-        validated: Encoder::new(id(topic::VALIDATED, wire::ValidatedCommand::SCHEMA_JSON)?)?,
-        rejected: Encoder::new(id(topic::REJECTED, wire::Rejection::SCHEMA_JSON)?)?,
+        validated: Encoder::new(id(topic::VALIDATED, wire::ValidatedCommand::SCHEMA_JSON)?),
+        rejected: Encoder::new(id(topic::REJECTED, wire::Rejection::SCHEMA_JSON)?),
     };
     Ok((Validator, coding))
 }
@@ -150,17 +150,19 @@ impl Coding<Validator> for ValidatorCoding {
         }
     }
 
-    fn encode(&mut self, out: &Decision, payload: &mut Vec<u8>) -> Result<Address, String> {
+    fn encode(&mut self, out: &Decision, draft: &mut Draft) {
         match out {
             Decision::Accepted(accepted) => {
                 let record = wire::ValidatedCommand::from(accepted);
-                self.validated.encode(&record, payload)?;
+                draft.topic = topic::VALIDATED;
+                self.validated.encode(&record, &mut draft.payload);
                 let key = record.instrument.as_ref().unwrap_or(&record.account);
-                Ok(Address { topic: topic::VALIDATED, key: key.as_bytes().to_vec() })
+                draft.key.extend_from_slice(key.as_bytes());
             }
             Decision::Rejected(rejection) => {
-                self.rejected.encode(&rejection.into(), payload)?;
-                Ok(Address { topic: topic::REJECTED, key: rejection.account.as_bytes().to_vec() })
+                draft.topic = topic::REJECTED;
+                self.rejected.encode(&rejection.into(), &mut draft.payload);
+                draft.key.extend_from_slice(rejection.account.as_bytes());
             }
         }
     }

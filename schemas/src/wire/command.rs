@@ -2,137 +2,139 @@
 //!
 //! The shapes are those of `schemas/*.avsc`; the test `every_wire_type_fits_its_schema` holds them together.
 
-use super::wire_enum;
-use serde::{Deserialize, Serialize};
+use super::{wire_enum, wire_record};
 use smol_str::SmolStr;
 
-/// A command of an account. Record key: the account. All prices, quantities and amounts are integers in units of
-/// 10^-8. Publish with the murmur2 partitioner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command {
-    /// Account that commands; must equal the record's key. 1 to 64 bytes; names that begin with '@' are the system's.
-    pub account: SmolStr,
-    /// The client's own identity of this command, unique within the account for 24 hours: a repeated one has no
-    /// second effect. 1 to 64 bytes.
-    pub client_order_id: SmolStr,
-    /// What to do.
-    pub kind: CommandKind,
-    /// PLACE, CANCEL_ALL: the instrument, for example AAPL-USD.
-    pub instrument: Option<SmolStr>,
-    /// PLACE: buy or sell.
-    pub side: Option<Side>,
-    /// PLACE: how the price is found.
-    pub order_type: Option<OrderType>,
-    /// PLACE: how long it lives. Absent: IOC for MARKET, else GTC.
-    pub time_in_force: Option<TimeInForce>,
-    /// PLACE: total quantity of the base asset. AMEND: new total quantity, what has been filled included. In units of
-    /// 10^-8.
-    pub quantity: Option<i64>,
-    /// PLACE of LIMIT and STOP_LIMIT: limit price in the quote asset for one unit of the base asset. AMEND: new limit
-    /// price. In units of 10^-8.
-    pub price: Option<i64>,
-    /// PLACE of STOP and STOP_LIMIT: last trade price that wakes the order. In units of 10^-8.
-    pub stop_price: Option<i64>,
-    /// PLACE of LIMIT: iceberg; at most this much shows. In units of 10^-8.
-    pub display_quantity: Option<i64>,
-    /// PLACE of LIMIT: cancel it rather than take liquidity on entry.
-    pub post_only: bool,
-    /// PLACE with GTD: when it ends, milliseconds since the Unix epoch.
-    pub expires_at_ms: Option<i64>,
-    /// PLACE: what to do on meeting an own order. Absent: CANCEL_NEWEST.
-    pub self_trade_prevention: Option<SelfTradePrevention>,
-    /// AMEND, CANCEL: client_order_id of the order that is meant.
-    pub target_client_order_id: Option<SmolStr>,
-    /// DEPOSIT, WITHDRAW: asset that moves, for example USD.
-    pub asset: Option<SmolStr>,
-    /// DEPOSIT, WITHDRAW: how much, above zero. In units of 10^-8.
-    pub amount: Option<i64>,
+wire_record! {
+    /// A command of an account. Record key: the account. All prices, quantities and amounts are integers in units of
+    /// 10^-8. Publish with the murmur2 partitioner.
+    Command {
+        /// Account that commands; must equal the record's key. 1 to 64 bytes; names that begin with '@' are the system's.
+        account: SmolStr,
+        /// The client's own identity of this command, unique within the account for 24 hours: a repeated one has no
+        /// second effect. 1 to 64 bytes.
+        client_order_id: SmolStr,
+        /// What to do.
+        kind: CommandKind,
+        /// PLACE, CANCEL_ALL: the instrument, for example AAPL-USD.
+        instrument: Option<SmolStr>,
+        /// PLACE: buy or sell.
+        side: Option<Side>,
+        /// PLACE: how the price is found.
+        order_type: Option<OrderType>,
+        /// PLACE: how long it lives. Absent: IOC for MARKET, else GTC.
+        time_in_force: Option<TimeInForce>,
+        /// PLACE: total quantity of the base asset. AMEND: new total quantity, what has been filled included. In units of
+        /// 10^-8.
+        quantity: Option<i64>,
+        /// PLACE of LIMIT and STOP_LIMIT: limit price in the quote asset for one unit of the base asset. AMEND: new limit
+        /// price. In units of 10^-8.
+        price: Option<i64>,
+        /// PLACE of STOP and STOP_LIMIT: last trade price that wakes the order. In units of 10^-8.
+        stop_price: Option<i64>,
+        /// PLACE of LIMIT: iceberg; at most this much shows. In units of 10^-8.
+        display_quantity: Option<i64>,
+        /// PLACE of LIMIT: cancel it rather than take liquidity on entry.
+        post_only: bool,
+        /// PLACE with GTD: when it ends, milliseconds since the Unix epoch.
+        expires_at_ms: Option<i64>,
+        /// PLACE: what to do on meeting an own order. Absent: CANCEL_NEWEST.
+        self_trade_prevention: Option<SelfTradePrevention>,
+        /// AMEND, CANCEL: client_order_id of the order that is meant.
+        target_client_order_id: Option<SmolStr>,
+        /// DEPOSIT, WITHDRAW: asset that moves, for example USD.
+        asset: Option<SmolStr>,
+        /// DEPOSIT, WITHDRAW: how much, above zero. In units of 10^-8.
+        amount: Option<i64>,
+    }
 }
 
-/// An accepted command; funds are reserved. Record key: the instrument, for DEPOSIT and WITHDRAW the account.
-/// Holds all that later stages need.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ValidatedCommand {
-    /// Identity of the command: partition of its record in `orders` times 2^44 plus its offset. For PLACE it is the
-    /// order's identity too.
-    pub command_id: i64,
-    /// Account that commands.
-    pub account: SmolStr,
-    /// The client's own identity of the command.
-    pub client_order_id: SmolStr,
-    /// What to do.
-    pub kind: CommandKind,
-    /// Broker's append time of the command in `orders`, milliseconds since the Unix epoch.
-    pub commanded_at_ms: i64,
-    /// PLACE, AMEND, CANCEL, CANCEL_ALL: the instrument.
-    pub instrument: Option<SmolStr>,
-    /// AMEND, CANCEL: identity of the order that is meant.
-    pub target_order_id: Option<i64>,
-    /// PLACE: what is bought or sold.
-    pub base_asset: Option<SmolStr>,
-    /// PLACE: what it is paid with.
-    pub quote_asset: Option<SmolStr>,
-    /// PLACE: buy or sell.
-    pub side: Option<Side>,
-    /// PLACE: how the price is found.
-    pub order_type: Option<OrderType>,
-    /// PLACE: how long it lives.
-    pub time_in_force: Option<TimeInForce>,
-    /// PLACE: total quantity. AMEND: new total quantity. In units of 10^-8.
-    pub quantity: Option<i64>,
-    /// PLACE: worst price it may trade at: its limit, or the collar's edge for MARKET and STOP. AMEND: new limit. In
-    /// units of 10^-8.
-    pub price: Option<i64>,
-    /// PLACE of STOP and STOP_LIMIT: last trade price that wakes it. In units of 10^-8.
-    pub stop_price: Option<i64>,
-    /// PLACE: iceberg; at most this much shows. In units of 10^-8.
-    pub display_quantity: Option<i64>,
-    /// PLACE: cancel it rather than take liquidity on entry.
-    pub post_only: bool,
-    /// PLACE with DAY or GTD: when it ends, milliseconds since the Unix epoch.
-    pub expires_at_ms: Option<i64>,
-    /// PLACE: what to do on meeting an own order.
-    pub self_trade_prevention: Option<SelfTradePrevention>,
-    /// PLACE: maker fee, fixed at acceptance, parts per million of the notional.
-    pub maker_fee_ppm: i64,
-    /// PLACE: taker fee, fixed at acceptance, parts per million of the notional.
-    pub taker_fee_ppm: i64,
-    /// Asset that was reserved with this command: base for a sale, quote for a purchase, the asset of a WITHDRAW.
-    pub reserved_asset: Option<SmolStr>,
-    /// Moved from available to reserved with this command: worst price plus taker fee for a PLACE, the extra for an
-    /// AMEND, the amount of a WITHDRAW, else 0. In units of 10^-8.
-    pub reserved_amount: i64,
-    /// DEPOSIT, WITHDRAW: how much, above zero. In units of 10^-8.
-    pub amount: Option<i64>,
-    /// DEPOSIT, WITHDRAW: asset that moves.
-    pub asset: Option<SmolStr>,
+wire_record! {
+    /// An accepted command; funds are reserved. Record key: the instrument, for DEPOSIT and WITHDRAW the account.
+    /// Holds all that later stages need.
+    ValidatedCommand {
+        /// Identity of the command: partition of its record in `orders` times 2^44 plus its offset. For PLACE it is the
+        /// order's identity too.
+        command_id: i64,
+        /// Account that commands.
+        account: SmolStr,
+        /// The client's own identity of the command.
+        client_order_id: SmolStr,
+        /// What to do.
+        kind: CommandKind,
+        /// Broker's append time of the command in `orders`, milliseconds since the Unix epoch.
+        commanded_at_ms: i64,
+        /// PLACE, AMEND, CANCEL, CANCEL_ALL: the instrument.
+        instrument: Option<SmolStr>,
+        /// AMEND, CANCEL: identity of the order that is meant.
+        target_order_id: Option<i64>,
+        /// PLACE: what is bought or sold.
+        base_asset: Option<SmolStr>,
+        /// PLACE: what it is paid with.
+        quote_asset: Option<SmolStr>,
+        /// PLACE: buy or sell.
+        side: Option<Side>,
+        /// PLACE: how the price is found.
+        order_type: Option<OrderType>,
+        /// PLACE: how long it lives.
+        time_in_force: Option<TimeInForce>,
+        /// PLACE: total quantity. AMEND: new total quantity. In units of 10^-8.
+        quantity: Option<i64>,
+        /// PLACE: worst price it may trade at: its limit, or the collar's edge for MARKET and STOP. AMEND: new limit. In
+        /// units of 10^-8.
+        price: Option<i64>,
+        /// PLACE of STOP and STOP_LIMIT: last trade price that wakes it. In units of 10^-8.
+        stop_price: Option<i64>,
+        /// PLACE: iceberg; at most this much shows. In units of 10^-8.
+        display_quantity: Option<i64>,
+        /// PLACE: cancel it rather than take liquidity on entry.
+        post_only: bool,
+        /// PLACE with DAY or GTD: when it ends, milliseconds since the Unix epoch.
+        expires_at_ms: Option<i64>,
+        /// PLACE: what to do on meeting an own order.
+        self_trade_prevention: Option<SelfTradePrevention>,
+        /// PLACE: maker fee, fixed at acceptance, parts per million of the notional.
+        maker_fee_ppm: i64,
+        /// PLACE: taker fee, fixed at acceptance, parts per million of the notional.
+        taker_fee_ppm: i64,
+        /// Asset that was reserved with this command: base for a sale, quote for a purchase, the asset of a WITHDRAW.
+        reserved_asset: Option<SmolStr>,
+        /// Moved from available to reserved with this command: worst price plus taker fee for a PLACE, the extra for an
+        /// AMEND, the amount of a WITHDRAW, else 0. In units of 10^-8.
+        reserved_amount: i64,
+        /// DEPOSIT, WITHDRAW: how much, above zero. In units of 10^-8.
+        amount: Option<i64>,
+        /// DEPOSIT, WITHDRAW: asset that moves.
+        asset: Option<SmolStr>,
+    }
 }
 
-/// A refused command with the reason. Record key: the account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rejection {
-    /// Identity of the command: partition of its record in `orders` times 2^44 plus its offset.
-    pub command_id: i64,
-    /// Account, the record's key (UTF-8).
-    pub account: SmolStr,
-    /// The client's own identity of the command.
-    pub client_order_id: SmolStr,
-    /// What it was to do.
-    pub kind: CommandKind,
-    /// Broker's append time of the command in `orders`, milliseconds since the Unix epoch.
-    pub commanded_at_ms: i64,
-    /// The instrument, where the command names one.
-    pub instrument: Option<SmolStr>,
-    /// Reason code.
-    pub reason: RejectReason,
-    /// The reason as a sentence for a person.
-    pub text: SmolStr,
-    /// DUPLICATE_CLIENT_ORDER_ID: the command that first used the client_order_id.
-    pub original_command_id: Option<i64>,
-    /// DUPLICATE_CLIENT_ORDER_ID: whether that first command was accepted.
-    pub original_accepted: Option<bool>,
-    /// DUPLICATE_CLIENT_ORDER_ID: why that first command was refused, if it was.
-    pub original_reason: Option<RejectReason>,
+wire_record! {
+    /// A refused command with the reason. Record key: the account.
+    Rejection {
+        /// Identity of the command: partition of its record in `orders` times 2^44 plus its offset.
+        command_id: i64,
+        /// Account, the record's key (UTF-8).
+        account: SmolStr,
+        /// The client's own identity of the command.
+        client_order_id: SmolStr,
+        /// What it was to do.
+        kind: CommandKind,
+        /// Broker's append time of the command in `orders`, milliseconds since the Unix epoch.
+        commanded_at_ms: i64,
+        /// The instrument, where the command names one.
+        instrument: Option<SmolStr>,
+        /// Reason code.
+        reason: RejectReason,
+        /// The reason as a sentence for a person.
+        text: SmolStr,
+        /// DUPLICATE_CLIENT_ORDER_ID: the command that first used the client_order_id.
+        original_command_id: Option<i64>,
+        /// DUPLICATE_CLIENT_ORDER_ID: whether that first command was accepted.
+        original_accepted: Option<bool>,
+        /// DUPLICATE_CLIENT_ORDER_ID: why that first command was refused, if it was.
+        original_reason: Option<RejectReason>,
+    }
 }
 
 wire_enum! {

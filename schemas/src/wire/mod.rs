@@ -18,6 +18,30 @@ pub use reference::*;
 pub use settlement::*;
 pub use snapshot::*;
 
+/// An Avro record; its fields stand in the schema's order.
+macro_rules! wire_record {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $of:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $of,)*
+        }
+
+        impl crate::body::Body for $name {
+            fn write(&self, buffer: &mut Vec<u8>) {
+                $(crate::body::Body::write(&self.$field, buffer);)*
+            }
+
+            fn read(body: &mut &[u8]) -> Result<Self, crate::body::Misfit> {
+                Ok(Self {
+                    $($field: crate::body::Body::read(body).map_err(|misfit| misfit.within(stringify!($field)))?,)*
+                })
+            }
+        }
+    };
+}
+pub(crate) use wire_record;
+
 /// An Avro enum with `UNKNOWN` as its default symbol, and the name of each symbol.
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $symbol:literal,)* }) => {
@@ -40,6 +64,16 @@ macro_rules! wire_enum {
                     Self::Unknown => "UNKNOWN",
                     $(Self::$variant => $symbol,)*
                 }
+            }
+        }
+
+        impl crate::body::Body for $name {
+            fn write(&self, buffer: &mut Vec<u8>) {
+                (*self as i64).write(buffer);
+            }
+
+            fn read(body: &mut &[u8]) -> Result<Self, crate::body::Misfit> {
+                crate::body::read_symbol(body, Self::ALL)
             }
         }
     };

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 use tapeline_runtime::lane::LaneSpec;
-use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader, Record};
+use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, OutView, Polled, Port, PortError, Reader, Record};
 
 /// Looks for stable offsets before a request gives up.
 const PATIENCE_ROUNDS: u32 = 4;
@@ -248,8 +248,8 @@ impl Port for SimPort {
         Ok(())
     }
 
-    fn send(&mut self, record: OutRecord) -> Result<(), PortError> {
-        self.queue.push_back(record);
+    fn send(&mut self, record: OutView<'_>) -> Result<(), PortError> {
+        self.queue.push_back(record.into());
         // The client sends in the background: some records are in the log before the commit is asked for.
         if self.world.draw(|dice| dice.chance(300_000)) {
             self.send_queued()?;

@@ -31,7 +31,7 @@ struct Encoders {
 
 fn encoder<T: Wire>(topic: &str, ids: &Arc<dyn SchemaIds>) -> anyhow::Result<Encoder<T>> {
     let id = ids.registered_id(topic, T::SCHEMA_JSON).map_err(anyhow::Error::msg)?;
-    Encoder::new(id).map_err(anyhow::Error::msg)
+    Ok(Encoder::new(id))
 }
 
 /// The publishers of a run.
@@ -440,7 +440,8 @@ fn instrument(dice: &mut Dice, number: i64) -> wire::Instrument {
 
 fn encoded<T: Wire>(encoder: &Encoder<T>, value: &T) -> Option<Vec<u8>> {
     let mut payload = Vec::with_capacity(128);
-    encoder.encode(value, &mut payload).ok().map(|()| payload)
+    encoder.encode(value, &mut payload);
+    Some(payload)
 }
 
 fn out(topic: &str, key: Option<&str>, payload: Option<Vec<u8>>) -> OutRecord {

@@ -113,7 +113,7 @@ fn a_state_that_replays_differently_stops_the_lane() {
     world.executor.lane = None;
     let mut payload = Vec::new();
     let id = world.ids.registered_id("", wire::JournalEntry::SCHEMA_JSON).unwrap();
-    Encoder::new(id).unwrap().encode(&entry, &mut payload).unwrap();
+    Encoder::new(id).encode(&entry, &mut payload);
     world.log.append(OutRecord {
         topic: "executor.journal".into(),
         partition: Some(forged.partition),
@@ -142,7 +142,7 @@ fn what_cannot_be_read_goes_to_the_dead_letters_untouched_and_the_lane_goes_on()
     world.publish_bytes(topic::ORDERS, Some(&account), None);
     let mut keyless = Vec::new();
     let id = world.ids.registered_id("", wire::Command::SCHEMA_JSON).unwrap();
-    Encoder::new(id).unwrap().encode(&good("keyless"), &mut keyless).unwrap();
+    Encoder::new(id).encode(&good("keyless"), &mut keyless);
     world.publish_bytes(topic::ORDERS, None, Some(keyless.clone()));
     world.publish(topic::ORDERS, "somebody-else", &good("foreign"));
     world.publish(topic::ORDERS, &account, &good("last"));

@@ -41,12 +41,12 @@ fn forget_before(world: &World, component: &str, back: usize) {
 /// Changes each record of a partition's snapshots as `change` says.
 fn rewrite(world: &World, component: &str, partition: i32, mut change: impl FnMut(i64, &mut SnapshotPart)) {
     let mut decoder = decoder::<SnapshotPart>(&world.ids);
-    let encoder = Encoder::new(world.ids.registered_id("", SnapshotPart::SCHEMA_JSON).unwrap()).unwrap();
+    let encoder = Encoder::new(world.ids.registered_id("", SnapshotPart::SCHEMA_JSON).unwrap());
     world.log.damage(&format!("{component}.snapshots"), partition, |record| {
         let mut part = decoder.decode(record.payload.as_deref()).unwrap();
         change(record.offset, &mut part);
         let mut payload = Vec::new();
-        encoder.encode(&part, &mut payload).unwrap();
+        encoder.encode(&part, &mut payload);
         record.payload = Some(payload);
     });
 }

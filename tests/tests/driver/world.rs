@@ -92,7 +92,7 @@ impl<P: Processor, C: Coding<P>> Member<P, C> {
 
 pub(crate) fn decoder<T: Wire>(ids: &Arc<dyn SchemaIds>) -> Decoder<T> {
     let id = ids.registered_id("", T::SCHEMA_JSON).unwrap();
-    Decoder::new(id, Arc::clone(ids) as _).unwrap()
+    Decoder::new(id, Arc::clone(ids) as _)
 }
 
 pub(crate) struct World {
@@ -124,7 +124,7 @@ impl World {
     pub(crate) fn publish<T: Wire>(&self, topic: &str, key: &str, value: &T) {
         let mut payload = Vec::new();
         let id = self.ids.registered_id(topic, T::SCHEMA_JSON).unwrap();
-        Encoder::new(id).unwrap().encode(value, &mut payload).unwrap();
+        Encoder::new(id).encode(value, &mut payload);
         self.publish_bytes(topic, Some(key), Some(payload));
     }
 

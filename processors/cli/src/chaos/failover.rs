@@ -5,9 +5,7 @@
 //! times a second.
 
 use super::fleet::Fleet;
-use super::plan::BROKERS;
-use super::report::Events;
-use super::site::{Site, broker_index};
+use crate::rig::{BROKERS, Events, Site, broker_index};
 use anyhow::{Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -5,15 +5,13 @@
 //! that crashes is started again too, so that the run can show what the crash did to the data; but the run has failed.
 //! What is absent: who is struck when (see [`super::plan`]).
 
-use super::plan::{BROKERS, Deed, REGISTRY, Victim, Way};
-use super::report::Events;
-use super::site::Site;
+use super::plan::{Deed, Victim, Way};
 use crate::clock;
 use crate::component::{self, Component, signal};
+use crate::rig::{BROKERS, Events, REGISTRY, Site};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -384,11 +382,4 @@ fn describe(status: ExitStatus) -> String {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => status.to_string(),
     }
-}
-
-/// The process id that the parts' script has noted for a part.
-pub(super) fn noted_process_id(folder: &std::path::Path) -> Result<u32> {
-    let path = folder.join("pid");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    text.trim().parse().with_context(|| format!("{} holds no process id", path.display()))
 }

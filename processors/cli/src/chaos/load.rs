@@ -262,7 +262,7 @@ fn publish(publisher: &TopicPublisher<Command>, spec: LoadSpec, counts: &Counts)
             std::thread::sleep(LOOK_EVERY);
         }
         let Some(command) = flow.next() else { break };
-        due.as_ref().map_or(Ok(()), |due| due.note(&command.account, started_at + scheduled))?;
+        due.as_ref().map_or(Ok(()), |due| due.note(due.partition_of(&command.account), started_at + scheduled))?;
         publisher.send(&command.account, &command)?;
         catching_up += Duration::from_secs_f64(0.5 / rate as f64);
         commands += 1;

@@ -18,28 +18,25 @@
 //!
 //! What is absent: power cuts. A killed server keeps what it had given to the operating system.
 
+mod comparison;
 mod failover;
 mod fleet;
 mod load;
-mod memory;
 mod overload;
 mod plan;
 mod replay;
-mod report;
 mod rolling;
-mod site;
 mod twin;
 
-pub use report::Comparison;
+pub use comparison::Comparison;
 
 use crate::fingerprint::{Fingerprint, fingerprints};
+use crate::rig::{Events, Site};
 use crate::{demo, drain, parts, publish, verify};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use fleet::{DRAINING, Fleet};
 use load::{Flow, Load, LoadSpec, Manner, Published};
-use report::Events;
-use site::Site;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,13 +1,13 @@
 //! Overload: five times more commands than the pipeline can take. Kafka takes them all; memory must not follow the lag,
 //! nothing may be lost, and the lag must go back to zero by itself when the load is over.
 
+use super::comparison::Comparison;
 use super::fleet::Fleet;
 use super::load::{LoadSpec, Manner};
-use super::memory::{Curve, MemoryWatch, peak};
-use super::report::Comparison;
 use super::{Load, Outcome, Run};
 use crate::plot::{Chart, Line};
 use crate::publish;
+use crate::rig::{Curve, MemoryWatch, peak};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

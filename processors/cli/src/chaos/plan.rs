@@ -4,15 +4,11 @@
 //! What is absent: doing it (see [`super::fleet`]).
 
 use super::fleet::{DRAINING, PROCESSORS};
+use crate::rig::servers;
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use std::fmt;
 use std::time::Duration;
-
-/// Brokers of the local parts; a stack of one has the first only.
-pub(super) const BROKERS: [&str; 3] = ["kafka", "kafka2", "kafka3"];
-pub(super) const REGISTRY: &str = "registry";
-const OTHER_PARTS: [&str; 3] = [REGISTRY, "timescale", "clickhouse"];
 
 /// Most instances of a processor.
 const MOST_INSTANCES: u32 = 3;
@@ -138,15 +134,10 @@ impl Dice {
     }
 }
 
-/// The servers of a stack with so many brokers.
-pub(super) fn parts(brokers: u16) -> impl Iterator<Item = &'static str> {
-    BROKERS[..usize::from(brokers)].iter().chain(&OTHER_PARTS).copied()
-}
-
 /// All victims of a stack with so many brokers.
 pub(super) fn victims(brokers: u16) -> Vec<Victim> {
     let components = DRAINING.map(Victim::Component).into_iter();
-    components.chain(parts(brokers).map(Victim::Part)).chain((brokers > 1).then_some(Victim::Leader)).collect()
+    components.chain(servers(brokers).map(Victim::Part)).chain((brokers > 1).then_some(Victim::Leader)).collect()
 }
 
 /// The plan of `strikes` strikes over `commands` commands. Victims take turns in rounds of random order, so that each of

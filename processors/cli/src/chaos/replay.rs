@@ -8,7 +8,7 @@
 //!
 //! What is not compared: append times, schema ids, and dead letters.
 
-use super::report::Comparison;
+use super::comparison::Comparison;
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tapeline_kafka::reader::PartitionReader;
 use tapeline_runtime::event_decoder::decoder;
 use tapeline_runtime::lane::LaneSpec;
 use tapeline_runtime::port::{Reader, Record};
-use tapeline_runtime::processor::{Coding, Position, Processor, Undecodable, Verdict};
+use tapeline_runtime::processor::{Coding, Draft, Position, Processor, Undecodable, Verdict};
 use tapeline_schemas::codec::{HEADER_BYTES, SchemaIds};
 use tapeline_schemas::topic::{self, partition_of};
 use tapeline_schemas::wire::{Command, JournalEntry};
@@ -67,12 +67,12 @@ pub(super) fn compare_published(app: &App, published: impl Iterator<Item = Comma
     let mut comparison = Comparison::new("orders = the commands that were published and acknowledged, each once");
     let ids: Arc<dyn SchemaIds> = Arc::clone(&app.registry) as _;
     let id = ids.registered_id(topic::ORDERS, <Command as tapeline_schemas::codec::Wire>::SCHEMA_JSON);
-    let encoder = tapeline_schemas::codec::Encoder::new(id.map_err(anyhow::Error::msg)?).map_err(anyhow::Error::msg)?;
+    let encoder = tapeline_schemas::codec::Encoder::new(id.map_err(anyhow::Error::msg)?);
     let count = partitions(app, topic::ORDERS)?;
     let mut sequences: BTreeMap<i32, VecDeque<u128>> = BTreeMap::new();
     for command in published {
         let mut payload = Vec::with_capacity(160);
-        encoder.encode(&command, &mut payload).map_err(anyhow::Error::msg)?;
+        encoder.encode(&command, &mut payload);
         let key = command.account.as_bytes();
         sequences.entry(partition_of(key, count)).or_default().push_back(record_hash(key, &payload));
     }
@@ -221,11 +221,11 @@ impl<P: Processor, C: Coding<P>> Task<'_, P, C> {
         }
         let task = format!("{}, partition {}", self.spec.component, self.partition);
         for effect in &effects {
-            let mut payload = Vec::with_capacity(192);
-            let address = self.coding.encode(effect, &mut payload).map_err(anyhow::Error::msg)?;
-            let place = (address.topic.to_owned(), partition_of(&address.key, self.partitions));
+            let mut draft = Draft::default();
+            self.coding.encode(effect, &mut draft);
+            let place = (draft.topic.to_owned(), partition_of(&draft.key, self.partitions));
             let sequence = expected.0.entry(place).or_default().entry(task.clone()).or_default();
-            sequence.push_back(record_hash(&address.key, &payload));
+            sequence.push_back(record_hash(&draft.key, &draft.payload));
         }
         Ok(())
     }

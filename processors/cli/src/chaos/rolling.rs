@@ -2,12 +2,12 @@
 //! upgrade does it. Clients must not notice: each order ends, and no second shows a p99 from order to settled above
 //! [`LIMIT`].
 
+use super::comparison::Comparison;
 use super::fleet::{Fleet, PROCESSORS};
 use super::load::{LoadSpec, Manner};
 use super::plan::Deed;
-use super::report::Comparison;
 use super::{LOOK_EVERY, Load, Outcome, Run};
-use crate::latency::{DueTimes, Latencies, SettledWatch};
+use crate::latency::{DueTimes, Latencies, Stage, StageWatch};
 use crate::plot::{Chart, Line};
 use crate::publish;
 use anyhow::{Result, ensure};
@@ -46,7 +46,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     run.events.note(&format!("{INSTANCES} instances of each processor; {rate} commands/s from now on"));
 
     let due = DueTimes::begin(&run.site.app)?;
-    let watch = SettledWatch::start(&run.site.app, Arc::clone(&due))?;
+    let watch = StageWatch::start(&run.site.app, Stage::Settled, Arc::clone(&due), Vec::new())?;
     let began_at = Instant::now();
     let publisher = publish::commands(&run.site.app.addresses)?;
     let spec = LoadSpec {

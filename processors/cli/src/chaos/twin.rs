@@ -6,8 +6,8 @@
 //! them (candles too), offsets, trade ids, the free world, and whether a cancel that comes too late is refused by
 //! the validator or by the executor. The latter two are covered by [`super::replay`].
 
+use super::comparison::Comparison;
 use super::load::{ORDERED_ACCOUNT, ORDERED_SYMBOL};
-use super::report::Comparison;
 use crate::fingerprint::{Fingerprint, timescale};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;

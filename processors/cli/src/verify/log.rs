@@ -193,8 +193,8 @@ impl<T: Wire> Frames<T> {
         let [a, b, c, d] = id.to_be_bytes();
         Ok(Self {
             header: [0, a, b, c, d],
-            decoder: Decoder::new(id, source).map_err(anyhow::Error::msg)?,
-            encoder: Encoder::new(id).map_err(anyhow::Error::msg)?,
+            decoder: Decoder::new(id, source),
+            encoder: Encoder::new(id),
             buffer: Vec::new(),
         })
     }
@@ -218,7 +218,7 @@ impl<'a, T: Wire> Body<'a, T> {
         match self.frames.decoder.decode(Some(payload)) {
             Ok(value) => {
                 self.frames.buffer.clear();
-                self.frames.encoder.encode(&value, &mut self.frames.buffer).map_err(anyhow::Error::msg)?;
+                self.frames.encoder.encode(&value, &mut self.frames.buffer);
                 let body = &self.frames.buffer[HEADER_BYTES..];
                 read(body)
                     .map(Some)

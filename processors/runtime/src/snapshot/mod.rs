@@ -14,7 +14,7 @@ pub(crate) use read::newest;
 
 use crate::journal::{OutputHash, VERSION};
 use crate::lane::{Lane, LaneError, LaneSpec};
-use crate::port::{InputPartition, OutRecord, Port};
+use crate::port::{InputPartition, OutView, Port};
 use crate::processor::{Coding, Processor};
 use crate::task::Task;
 use serde_bytes::ByteBuf;
@@ -121,7 +121,7 @@ impl AtWork {
     }
 
     /// The end.
-    fn finish(self, number: i64, encoder: &Encoder<SnapshotPart>) -> Result<SnapshotPart, String> {
+    fn finish(self, number: i64, encoder: &Encoder<SnapshotPart>) -> SnapshotPart {
         seal(number, self.block, self.checksum, self.manifest, encoder)
     }
 }
@@ -134,7 +134,7 @@ fn seal(
     checksum: u64,
     manifest: SnapshotManifest,
     encoder: &Encoder<SnapshotPart>,
-) -> Result<SnapshotPart, String> {
+) -> SnapshotPart {
     let mut part = SnapshotPart {
         snapshot: number,
         block: blocks,
@@ -143,9 +143,9 @@ fn seal(
         manifest: Some(manifest),
     };
     let mut payload = Vec::new();
-    encoder.encode(&part, &mut payload)?;
+    encoder.encode(&part, &mut payload);
     part.checksum = xxh3_64(payload.get(HEADER_BYTES..).unwrap_or_default()) as i64;
-    Ok(part)
+    part
 }
 
 /// Key of a part: parts of a later snapshot in the same place replace those of this one.
@@ -189,18 +189,14 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                         task.snapshots.number = number;
                         task.snapshots.newest.clone_from(&at_work.manifest.positions);
                         self.metrics.snapshot_finished(task.partition, at_work.manifest.image_bytes);
-                        at_work.finish(number, &self.records.parts).map_err(LaneError::Fatal)?
+                        at_work.finish(number, &self.records.parts)
                     }
                 };
                 let mut payload = Vec::with_capacity(part.image.len() + 64);
-                self.records.parts.encode(&part, &mut payload).map_err(LaneError::Fatal)?;
-                self.port.send(OutRecord {
-                    topic: spec.topic.clone(),
-                    partition: Some(task.partition),
-                    key: Some(key(&part)),
-                    payload: Some(payload),
-                    headers: Vec::new(),
-                })?;
+                self.records.parts.encode(&part, &mut payload);
+                let (key, partition) = (key(&part), Some(task.partition));
+                let (key, payload) = (Some(key.as_slice()), Some(payload.as_slice()));
+                self.port.send(OutView { topic: &spec.topic, partition, key, payload, headers: &[] })?;
                 of_tasks.push(task.partition);
             }
             if of_tasks.last() == Some(&task.partition) {

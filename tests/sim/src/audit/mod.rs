@@ -129,7 +129,7 @@ pub(crate) struct Decoders {
 
 fn decoder<T: Wire>(topic: &str, ids: &Arc<dyn SchemaIds>) -> anyhow::Result<Decoder<T>> {
     let id = ids.registered_id(topic, T::SCHEMA_JSON).map_err(anyhow::Error::msg)?;
-    Decoder::new(id, Arc::clone(ids) as _).map_err(anyhow::Error::msg)
+    Ok(Decoder::new(id, Arc::clone(ids) as _))
 }
 
 impl Decoders {

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tapeline_runtime::lane::LaneSpec;
-use tapeline_runtime::port::{Bounds, InputPartition, OutRecord, Polled, Port, PortError, Reader, Record};
-use tapeline_runtime::processor::{Coding, Position, Processor, Undecodable, Verdict};
+use tapeline_runtime::port::{Bounds, InputPartition, OutView, Polled, Port, PortError, Reader, Record};
+use tapeline_runtime::processor::{Coding, Draft, Position, Processor, Undecodable, Verdict};
 use tapeline_schemas::codec::SchemaIds;
 use tapeline_schemas::topic;
 use tapeline_schemas::topic::partition_of;
@@ -103,10 +103,10 @@ fn apply<P: Processor, C: Coding<P>>(
                 return Err(failed(why));
             }
             for effect in &effects {
-                let mut payload = Vec::new();
-                let address = coding.encode(effect, &mut payload).map_err(failed)?;
-                let home = partition_of(&address.key, broker.partitions(address.topic));
-                written.entry((address.topic, home)).or_default().push((address.key, payload));
+                let mut draft = Draft::default();
+                coding.encode(effect, &mut draft);
+                let home = partition_of(&draft.key, broker.partitions(draft.topic));
+                written.entry((draft.topic, home)).or_default().push((draft.key, draft.payload));
             }
         }
     }
@@ -208,7 +208,7 @@ impl Port for ReplayPort {
         read_only()
     }
 
-    fn send(&mut self, _record: OutRecord) -> Result<(), PortError> {
+    fn send(&mut self, _record: OutView<'_>) -> Result<(), PortError> {
         read_only()
     }
 

@@ -1,7 +1,5 @@
-//! Where a run takes place: a stack of its own in a folder of its own, whose data it deletes.
+//! A stack of its own in a folder of its own, whose data is deleted, and the binaries that run on it.
 
-use super::fleet::noted_process_id;
-use super::plan::{BROKERS, parts as servers};
 use crate::{apply, parts};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
@@ -17,15 +15,25 @@ use tapeline_runtime::addresses::Addresses;
 const FOREIGN_ADDRESSES: [&str; 4] =
     ["TAPELINE_KAFKA", "TAPELINE_REGISTRY_URL", "TAPELINE_TIMESCALE_URL", "TAPELINE_CLICKHOUSE_URL"];
 
+/// Brokers of the local parts; a stack of one has the first only.
+pub(crate) const BROKERS: [&str; 3] = ["kafka", "kafka2", "kafka3"];
+pub(crate) const REGISTRY: &str = "registry";
+const OTHER_PARTS: [&str; 3] = [REGISTRY, "timescale", "clickhouse"];
+
+/// Names of all servers of a stack with so many brokers.
+pub(crate) fn servers(brokers: u16) -> impl Iterator<Item = &'static str> {
+    BROKERS[..usize::from(brokers)].iter().chain(&OTHER_PARTS).copied()
+}
+
 /// How often a server's start is tried.
 const START_ATTEMPTS: u32 = 5;
 
 /// A stack that may be wiped, and the binaries that run on it.
-pub(super) struct Site {
+pub(crate) struct Site {
     /// Topology, addresses and registry, as the components see them.
-    pub(super) app: Arc<App>,
+    pub(crate) app: Arc<App>,
     /// Folder of the components' binaries.
-    pub(super) executables: PathBuf,
+    pub(crate) executables: PathBuf,
     home: PathBuf,
     logs: PathBuf,
     brokers: u16,
@@ -33,7 +41,7 @@ pub(super) struct Site {
 
 impl Site {
     /// A stack in `home`, with the ports of this environment.
-    pub(super) fn new(home: &Path, executables: &Path, brokers: u16) -> Result<Self> {
+    pub(crate) fn new(home: &Path, executables: &Path, brokers: u16) -> Result<Self> {
         for name in FOREIGN_ADDRESSES {
             ensure!(
                 std::env::var_os(name).is_none_or(|value| value.is_empty()),
@@ -58,12 +66,12 @@ impl Site {
     }
 
     /// The file for the log `name`.
-    pub(super) fn log(&self, name: &str) -> PathBuf {
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.logs.join(format!("{name}.log"))
     }
 
     /// Gives a command this stack's environment.
-    pub(super) fn environment(&self, command: &mut Command) {
+    pub(crate) fn environment(&self, command: &mut Command) {
         command.env(parts::HOME_VARIABLE, &self.home).env("TAPELINE_BROKERS", self.brokers.to_string());
         if std::env::var_os("TAPELINE_CACHE").is_none_or(|cache| cache.is_empty()) {
             // The downloads of the stack beside this one.
@@ -81,12 +89,12 @@ impl Site {
     }
 
     /// Runs the parts' script to its end.
-    pub(super) fn parts(&self, arguments: &[&str]) -> Result<()> {
+    pub(crate) fn parts(&self, arguments: &[&str]) -> Result<()> {
         run(&mut self.parts_command(arguments)?, arguments, &self.log("parts"))
     }
 
     /// Runs the parts' script several times, one after the other, on a thread of its own.
-    pub(super) fn parts_in_background(&self, all: Vec<Vec<&'static str>>) -> Result<JoinHandle<Result<()>>> {
+    pub(crate) fn parts_in_background(&self, all: Vec<Vec<&'static str>>) -> Result<JoinHandle<Result<()>>> {
         let log = self.log("parts");
         let commands: Result<Vec<_>> =
             all.into_iter().map(|arguments| Ok((self.parts_command(&arguments)?, arguments))).collect();
@@ -104,14 +112,14 @@ impl Site {
     }
 
     /// Empty servers with the topology applied.
-    pub(super) fn fresh(&self) -> Result<()> {
+    pub(crate) fn fresh(&self) -> Result<()> {
         self.parts(&["reset", "--yes"])?;
         self.parts(&["up"])?;
         self.apply()
     }
 
     /// Both databases empty, with their tables.
-    pub(super) fn wipe_views(&self) -> Result<()> {
+    pub(crate) fn wipe_views(&self) -> Result<()> {
         self.parts(&["reset", "--yes", "timescale", "clickhouse"])?;
         self.parts(&["up"])?;
         self.apply()
@@ -123,17 +131,17 @@ impl Site {
     }
 
     /// Name and process id of every server.
-    pub(super) fn servers(&self) -> Result<Vec<(String, u32)>> {
+    pub(crate) fn servers(&self) -> Result<Vec<(String, u32)>> {
         servers(self.brokers).map(|part| Ok((part.to_owned(), self.process_of(part)?))).collect()
     }
 
     /// The process of a part.
-    pub(super) fn process_of(&self, part: &str) -> Result<u32> {
+    pub(crate) fn process_of(&self, part: &str) -> Result<u32> {
         noted_process_id(&self.home.join(part))
     }
 
     /// The broker that leads the most partitions.
-    pub(super) fn leading_broker(&self) -> Result<&'static str> {
+    pub(crate) fn leading_broker(&self) -> Result<&'static str> {
         let leaders = Admin::connect(&self.app.addresses.kafka)?.leaders()?;
         let mut counts = [0_u32; BROKERS.len()];
         for leader in leaders.values().flatten() {
@@ -147,8 +155,15 @@ impl Site {
 }
 
 /// Which of [`BROKERS`] has this node id.
-pub(super) fn broker_index(node_id: i32) -> Option<usize> {
+pub(crate) fn broker_index(node_id: i32) -> Option<usize> {
     usize::try_from(node_id - 1).ok().filter(|index| *index < BROKERS.len())
+}
+
+/// The process id that the parts' script has noted for a part.
+fn noted_process_id(folder: &Path) -> Result<u32> {
+    let path = folder.join("pid");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    text.trim().parse().with_context(|| format!("{} holds no process id", path.display()))
 }
 
 fn run(command: &mut Command, arguments: &[&str], log: &Path) -> Result<()> {

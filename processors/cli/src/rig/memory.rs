@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A process's memory over time: seconds since the beginning, and MiB.
-pub(super) type Curve = Vec<(f64, f64)>;
+pub(crate) type Curve = Vec<(f64, f64)>;
 
 /// Looks at processes on a thread of its own.
-pub(super) struct MemoryWatch {
+pub(crate) struct MemoryWatch {
     curves: Arc<Mutex<BTreeMap<String, Curve>>>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -21,7 +21,7 @@ pub(super) struct MemoryWatch {
 
 impl MemoryWatch {
     /// Looks at `processes`: name and process id.
-    pub(super) fn start(processes: Vec<(String, u32)>) -> Self {
+    pub(crate) fn start(processes: Vec<(String, u32)>) -> Self {
         let (curves, stop) = (Arc::new(Mutex::new(BTreeMap::<String, Curve>::new())), Arc::new(AtomicBool::new(false)));
         let (shared, ended, began_at) = (Arc::clone(&curves), Arc::clone(&stop), Instant::now());
         let thread = std::thread::spawn(move || {
@@ -39,7 +39,7 @@ impl MemoryWatch {
     }
 
     /// What was seen.
-    pub(super) fn end(self) -> Result<BTreeMap<String, Curve>> {
+    pub(crate) fn end(self) -> Result<BTreeMap<String, Curve>> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow::anyhow!("the watch over memory panicked"))?;
         let curves = self.curves.lock().map_err(|_| anyhow::anyhow!("the watch over memory panicked"))?;
@@ -48,7 +48,7 @@ impl MemoryWatch {
 }
 
 /// The most of a curve.
-pub(super) fn peak(curve: &Curve) -> f64 {
+pub(crate) fn peak(curve: &Curve) -> f64 {
     curve.iter().map(|point| point.1).fold(0.0, f64::max)
 }
 
