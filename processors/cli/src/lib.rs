@@ -3,6 +3,7 @@
 //! What is absent: rules (domain), loops (runtime), clients of Kafka (kafka) and of the databases (connectors).
 
 pub mod apply;
+pub mod bench;
 pub mod chaos;
 pub mod check;
 pub mod clock;

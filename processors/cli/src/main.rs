@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tapeline_cli::bench::{self, BenchOptions};
 use tapeline_cli::chaos::{self, ChaosOptions};
 use tapeline_cli::demo::{self, DemoOptions};
 use tapeline_cli::{apply, check, dlq, parts, publish, run, status, tx, verify};
@@ -75,6 +76,8 @@ enum Verb {
     Dlq(dlq::Verb),
     /// Publish a file as an upstream exchange or an outside venue would; its format is told by its header line.
     Replay(Replay),
+    /// Measure throughput and latency beside their goals. Wipes a stack of its own.
+    Bench(BenchOptions),
     /// Kill processes and servers under load, and show that nothing came of it. Wipes a stack of its own.
     Chaos(ChaosOptions),
     /// Publish generated orders as an upstream exchange would.
@@ -138,6 +141,7 @@ fn main() -> ExitCode {
 fn perform(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Demo(options) => return demo::demo(&options),
+        Verb::Bench(options) => return bench::bench(&options),
         Verb::Chaos(options) => return chaos::chaos(&options),
         Verb::Up => parts::run(parts::Action::Up)?,
         Verb::Down => parts::run(parts::Action::Down)?,

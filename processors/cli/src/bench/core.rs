@@ -1,0 +1,296 @@
+//! The rules alone, on one thread and without Kafka: what an order costs in each stage, from record to records.
+//!
+//! Commands go one by one through validator, executor and settler with their codings, settlements back into the validator,
+//! as in the pipeline. Two flows: the AAPL hour as it really was, where its file is at hand, and a generated one.
+
+use super::flow::Prepared;
+use super::report::{Better, Report};
+use crate::demo;
+use crate::rig::Events;
+use anyhow::{Context, Result, bail, ensure};
+use hdrhistogram::Histogram;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tapeline_domain::accepted::Accepted;
+use tapeline_domain::matching::Matching;
+use tapeline_replay::generate::{Config, Generator};
+use tapeline_replay::{FundedAccount, Timed, aapl};
+use tapeline_runtime::lane::{InputSpec, LaneSpec};
+use tapeline_runtime::processor::{Coding, Draft, Position, Processor, Verdict};
+use tapeline_runtime::topology::Topology;
+use tapeline_schemas::codec::{Encoder, SchemaIds, SchemaSource};
+use tapeline_schemas::{topic, wire};
+
+const SEED: u64 = 7;
+const INSTRUMENTS: u32 = 100;
+const ACCOUNTS: u32 = 5_000;
+const COMMANDS: usize = 200_000;
+/// Every record of a stage comes this much later than the one before.
+const STEP_MS: i64 = 1;
+const AAPL: &str = "aapl-2012-06-21/AAPL_0930_1030_orders.csv";
+/// Matching alone is over so soon that one pass says little.
+const MATCHING_PASSES: usize = 20;
+
+/// Ids without a registry: the topic's length will do, for each decoder reads one topic.
+struct Ids;
+
+impl SchemaSource for Ids {
+    fn schema_json(&self, _id: u32) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+}
+
+impl SchemaIds for Ids {
+    fn registered_id(&self, topic: &str, _schema_json: &str) -> Result<u32, String> {
+        Ok(topic.len() as u32)
+    }
+}
+
+/// A processor with its coding and its state.
+struct Stage<P: Processor, C: Coding<P>> {
+    processor: P,
+    coding: C,
+    state: P::State,
+    inputs: Vec<String>,
+    /// By input.
+    next_offsets: Vec<i64>,
+    now_ms: i64,
+    effects: Vec<P::Out>,
+    spent: Duration,
+}
+
+type Make<P, C> = fn(&LaneSpec, &Arc<dyn SchemaIds>) -> Result<(P, C), String>;
+
+impl<P: Processor, C: Coding<P>> Stage<P, C> {
+    fn new(topology: &Topology, name: &str, make: Make<P, C>) -> Result<Self> {
+        let ids: Arc<dyn SchemaIds> = Arc::new(Ids);
+        let listed = topology.processor(name).with_context(|| format!("no processor {name}"))?;
+        let inputs: Vec<String> = listed.inputs.iter().chain(&listed.broadcast).cloned().collect();
+        let input =
+            |topic: &String| InputSpec { topic: topic.clone(), broadcast: false, reference: false, dead_letters: None };
+        let spec = LaneSpec {
+            component: name.to_owned(),
+            inputs: inputs.iter().map(input).collect(),
+            journal: None,
+            snapshots: None,
+            max_batch_records: 1,
+        };
+        let (processor, coding) = make(&spec, &ids).map_err(anyhow::Error::msg)?;
+        let (state, next_offsets) = (processor.new_state(0), vec![0; inputs.len()]);
+        let (effects, spent) = (Vec::new(), Duration::ZERO);
+        Ok(Self { processor, coding, state, inputs, next_offsets, now_ms: demo::now_ms(), effects, spent })
+    }
+
+    /// Takes a record and gives what it leads to; `spent` grows by what that took.
+    fn take(&mut self, topic: &str, key: &[u8], payload: &[u8], out: &mut Vec<Draft>) -> Result<Duration> {
+        let input = self.inputs.iter().position(|input| input == topic).context("not an input")?;
+        let offset = self.next_offsets[input];
+        self.next_offsets[input] += 1;
+        self.now_ms += STEP_MS;
+        let at = Position { input, partition: 0, offset, timestamp_ms: self.now_ms, partitions: 1 };
+        let mut used = 0;
+        let began_at = Instant::now();
+        let event = self.coding.decode(input, Some(key), Some(payload));
+        let event = event.map_err(|error| anyhow::anyhow!("{topic}: {error:?}"))?;
+        self.effects.clear();
+        let verdict = self.processor.apply(&mut self.state, &at, event, &mut self.effects);
+        for effect in &self.effects {
+            if used == out.len() {
+                out.push(Draft::default());
+            }
+            out[used].clear();
+            self.coding.encode(effect, &mut out[used]);
+            used += 1;
+        }
+        let took = began_at.elapsed();
+        self.spent += took;
+        out.truncate(used);
+        if let Verdict::Poison(why) = verdict {
+            bail!("{topic}: {why}");
+        }
+        Ok(took)
+    }
+}
+
+/// All three stages.
+struct Chain {
+    validator: Stage<tapeline_validator::Validator, tapeline_validator::ValidatorCoding>,
+    executor: Stage<tapeline_executor::Executor, tapeline_executor::ExecutorCoding>,
+    settler: Stage<tapeline_settler::Settler, tapeline_settler::SettlerCoding>,
+    /// Time that settlements took in the validator.
+    fed_back: Duration,
+    /// Of decode, verdict and encode of a command, nanoseconds.
+    verdicts: Histogram<u64>,
+    accepted: Vec<(i64, Accepted)>,
+    events: u64,
+}
+
+impl Chain {
+    fn new() -> Result<Self> {
+        let topology = Topology::embedded().map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+        Ok(Self {
+            validator: Stage::new(&topology, tapeline_validator::NAME, tapeline_validator::make)?,
+            executor: Stage::new(&topology, tapeline_executor::NAME, tapeline_executor::make)?,
+            settler: Stage::new(&topology, tapeline_settler::NAME, tapeline_settler::make)?,
+            fed_back: Duration::ZERO,
+            verdicts: Histogram::new(3)?,
+            accepted: Vec::new(),
+            events: 0,
+        })
+    }
+
+    /// One command through everything.
+    fn run(&mut self, key: &[u8], payload: &[u8]) -> Result<()> {
+        let (mut verdicts, mut executions, mut settlements) = (Vec::new(), Vec::new(), Vec::new());
+        let took = self.validator.take(topic::ORDERS, key, payload, &mut verdicts)?;
+        self.verdicts.record(took.as_nanos() as u64)?;
+        for verdict in verdicts.iter().filter(|verdict| verdict.topic == topic::VALIDATED) {
+            let event = self.executor.coding.decode(0, Some(&verdict.key), Some(&verdict.payload));
+            if let Ok(tapeline_executor::In::Command(accepted)) = event {
+                self.accepted.push((self.executor.now_ms + STEP_MS, *accepted));
+            }
+            self.executor.take(topic::VALIDATED, &verdict.key, &verdict.payload, &mut executions)?;
+            for execution in &executions {
+                self.settler.take(topic::EXECUTED, &execution.key, &execution.payload, &mut settlements)?;
+                for settlement in &settlements {
+                    let mut none = Vec::new();
+                    let (key, payload) = (&settlement.key, &settlement.payload);
+                    self.fed_back += self.validator.take(topic::SETTLED, key, payload, &mut none)?;
+                }
+                self.events += settlements.len() as u64;
+            }
+            self.events += executions.len() as u64;
+        }
+        self.events += verdicts.len() as u64;
+        Ok(())
+    }
+
+    /// Lists instruments and accounts, and brings the funds in.
+    fn introduce(&mut self, instruments: &[wire::Instrument], accounts: &[FundedAccount]) -> Result<()> {
+        let mut none = Vec::new();
+        let instrument = Encoder::new(topic::INSTRUMENTS.len() as u32);
+        let account = Encoder::new(topic::ACCOUNTS.len() as u32);
+        let mut payload = Vec::new();
+        for listed in instruments {
+            payload.clear();
+            instrument.encode(listed, &mut payload);
+            self.validator.take(topic::INSTRUMENTS, listed.symbol.as_bytes(), &payload, &mut none)?;
+        }
+        for funded in accounts {
+            payload.clear();
+            account.encode(&funded.account, &mut payload);
+            self.validator.take(topic::ACCOUNTS, funded.account.account.as_bytes(), &payload, &mut none)?;
+        }
+        let deposits = accounts.iter().flat_map(FundedAccount::deposits);
+        let mut deposits = deposits.map(|command| Timed { at_ns: 0, command });
+        let prepared = Prepared::take(&mut deposits, usize::MAX, &Encoder::new(topic::ORDERS.len() as u32), 1)?;
+        (0..prepared.len()).filter_map(|index| prepared.get(index)).try_for_each(|out| self.run(out.key, out.payload))
+    }
+
+    fn forget_times(&mut self) {
+        self.validator.spent = Duration::ZERO;
+        self.executor.spent = Duration::ZERO;
+        self.settler.spent = Duration::ZERO;
+        self.fed_back = Duration::ZERO;
+        self.verdicts.reset();
+        self.events = 0;
+    }
+}
+
+/// Measures both flows.
+pub(super) fn run(repetitions: u32, share: u32, events: &mut Events, report: &mut Report) -> Result<()> {
+    let config = Config { instruments: INSTRUMENTS, accounts: ACCOUNTS, ..Config::new(SEED, demo::now_ms()) };
+    let generator = Generator::new(config)?;
+    let accounts: Vec<FundedAccount> = generator.accounts().collect();
+    let commands: Vec<Timed> = generator.clone().take(COMMANDS / share as usize).collect();
+    measure("generated flow", &generator.instruments(), &accounts, &commands, repetitions, events, report)?;
+    let Some(path) = aapl_file() else {
+        events.note("the AAPL hour is not at hand (TAPELINE_DATA, ../shared/data): its rows are left out");
+        return Ok(());
+    };
+    let options = aapl::Options { partitions: 1, ..aapl::Options::default() };
+    let file = aapl::OrderFile::read(&path, &options)?;
+    let commands: Vec<Timed> = file.commands().collect();
+    measure("AAPL hour", &[file.instrument()], &file.accounts(), &commands, repetitions, events, report)
+}
+
+fn aapl_file() -> Option<PathBuf> {
+    let root = std::env::var_os("TAPELINE_DATA").map_or_else(|| Path::new("../shared/data").into(), PathBuf::from);
+    Some(root.join(AAPL)).filter(|path| path.is_file())
+}
+
+fn measure(
+    flow: &str,
+    instruments: &[wire::Instrument],
+    accounts: &[FundedAccount],
+    commands: &[Timed],
+    repetitions: u32,
+    events: &mut Events,
+    report: &mut Report,
+) -> Result<()> {
+    let count = commands.len();
+    let prepared = Prepared::take(&mut commands.iter().cloned(), count, &Encoder::new(topic::ORDERS.len() as u32), 1)?;
+    let (mut order_micros, mut per_second, mut p99_micros) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..repetitions {
+        let mut chain = Chain::new()?;
+        chain.introduce(instruments, accounts)?;
+        let funding = std::mem::take(&mut chain.accepted);
+        chain.forget_times();
+        for index in 0..prepared.len() {
+            let Some(out) = prepared.get(index) else { break };
+            chain.run(out.key, out.payload)?;
+        }
+        let micros = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
+        let verdict = chain.validator.spent - chain.fed_back;
+        events.note(&format!(
+            "{flow}: {count} commands, {:.2} events each; µs for a command: verdict {:.2} (p99 {:.2}), execution {:.2}, \
+             settlement {:.2}, feedback {:.2}",
+            chain.events as f64 / count as f64,
+            micros(verdict),
+            chain.verdicts.value_at_quantile(0.99) as f64 / 1e3,
+            micros(chain.executor.spent),
+            micros(chain.settler.spent),
+            micros(chain.fed_back)
+        ));
+        order_micros.push(micros(verdict));
+        let matched = matching(&funding, &chain.accepted)?;
+        per_second.push(matched.0);
+        p99_micros.push(matched.1);
+    }
+    report.row(&format!("decode + validate + encode of one order, {flow}, µs"), 1.0, Better::Less, order_micros);
+    report.row(&format!("matching alone, {flow}, commands per second"), 5e6, Better::More, per_second);
+    report.row(&format!("matching alone, {flow}, p99, µs"), 1.0, Better::Less, p99_micros);
+    Ok(())
+}
+
+/// Commands per second, and the 99th percentile of one, microseconds.
+fn matching(funding: &[(i64, Accepted)], commands: &[(i64, Accepted)]) -> Result<(f64, f64)> {
+    ensure!(!commands.is_empty(), "no command was accepted");
+    let mut out = Vec::new();
+    let fresh = || {
+        let (mut matching, mut out) = (Matching::new(0), Vec::new());
+        funding.iter().for_each(|(at_ms, command)| matching.apply(*at_ms, command, &mut out));
+        matching
+    };
+    let mut spent = Duration::ZERO;
+    for _ in 0..MATCHING_PASSES {
+        let mut matching = fresh();
+        let began_at = Instant::now();
+        for (at_ms, command) in commands {
+            out.clear();
+            matching.apply(*at_ms, command, &mut out);
+        }
+        spent += began_at.elapsed();
+    }
+    // With a look at the clock for each command, which costs some 25 ns of what is seen.
+    let (mut matching, mut nanos) = (fresh(), Histogram::<u64>::new(3)?);
+    for (at_ms, command) in commands {
+        out.clear();
+        let began_at = Instant::now();
+        matching.apply(*at_ms, command, &mut out);
+        nanos.record(began_at.elapsed().as_nanos() as u64)?;
+    }
+    let per_second = (commands.len() * MATCHING_PASSES) as f64 / spent.as_secs_f64();
+    Ok((per_second, nanos.value_at_quantile(0.99) as f64 / 1e3))
+}

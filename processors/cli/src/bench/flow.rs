@@ -1,0 +1,72 @@
+//! Commands encoded before they are due, so that a load costs what a client's sending costs and not what making up orders
+//! costs.
+
+use anyhow::Result;
+use tapeline_kafka::registry::Registry;
+use tapeline_replay::Timed;
+use tapeline_runtime::addresses::Addresses;
+use tapeline_schemas::codec::SchemaIds;
+use tapeline_schemas::codec::{Encoder, Wire};
+use tapeline_schemas::topic::{self, partition_of};
+use tapeline_schemas::wire::Command;
+
+/// Commands in one piece of memory.
+#[derive(Default)]
+pub(super) struct Prepared {
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+}
+
+struct Place {
+    partition: i32,
+    key: usize,
+    payload: usize,
+    end: usize,
+}
+
+/// A command as it goes out.
+pub(super) struct Outgoing<'a> {
+    /// Partition of `orders`, which the account decides.
+    pub(super) partition: i32,
+    /// The account.
+    pub(super) key: &'a [u8],
+    pub(super) payload: &'a [u8],
+}
+
+impl Prepared {
+    /// Takes `count` commands of a flow.
+    pub(super) fn take(
+        flow: &mut impl Iterator<Item = Timed>,
+        count: usize,
+        encoder: &Encoder<Command>,
+        partitions: i32,
+    ) -> Result<Self> {
+        let mut prepared = Self::default();
+        for timed in flow.take(count) {
+            let command = timed.command;
+            let key = prepared.bytes.len();
+            prepared.bytes.extend_from_slice(command.account.as_bytes());
+            let payload = prepared.bytes.len();
+            encoder.encode(&command, &mut prepared.bytes);
+            let (partition, end) = (partition_of(command.account.as_bytes(), partitions), prepared.bytes.len());
+            prepared.places.push(Place { partition, key, payload, end });
+        }
+        Ok(prepared)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<Outgoing<'_>> {
+        let Place { partition, key, payload, end } = *self.places.get(index)?;
+        Some(Outgoing { partition, key: &self.bytes[key..payload], payload: &self.bytes[payload..end] })
+    }
+}
+
+/// An encoder of commands under the id that the registry gives their schema.
+pub(super) fn encoder(addresses: &Addresses) -> Result<Encoder<Command>> {
+    let registry = Registry::new(&addresses.registry_url)?;
+    let id = registry.registered_id(topic::ORDERS, Command::SCHEMA_JSON).map_err(anyhow::Error::msg)?;
+    Ok(Encoder::new(id))
+}

@@ -1,0 +1,171 @@
+//! `tapeline bench`: how fast the pipeline is on this machine, with all parts real, everything that it does checked.
+//!
+//! - *Open loop* ([`load`]): orders come at a steady rate; latency counts from when an order was due.
+//! - *Saturation*: orders come as fast as the broker takes them; what counts is how many were settled in a second, from
+//!   the first order to the last settlement.
+//!
+//! A case begins on an emptied stack, warms it up (a broker whose JVM is cold takes several times as long) and repeats its
+//! window. Load, broker, databases and components share the machine, and the load's time counts like that of others.
+//! After each case the log must keep its invariants and the views must equal it, or the case has failed.
+//!
+//! What is absent: a verdict by exit code on a figure. It is 0 if every case ran and its results were right.
+
+mod core;
+mod flow;
+mod load;
+mod pipeline;
+mod report;
+mod usage;
+mod views;
+
+use crate::parts;
+use crate::rig::{Events, Site};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use load::Pace;
+use pipeline::{Mode, Pipeline, Setup};
+use report::{Goal, Report};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Options of `tapeline bench`.
+#[derive(Args, Debug, Clone)]
+pub struct BenchOptions {
+    /// Only cases whose names contain this text.
+    #[arg(long, default_value = "")]
+    pub only: String,
+    /// How often each case repeats its window.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub repetitions: u32,
+    /// A tenth of the load and of the warm-up: shows that all of it runs, its figures mean little.
+    #[arg(long)]
+    pub short: bool,
+    /// Delete what is in the folder `bench` of TAPELINE_HOME and begin.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Rate of the open loop: what others call peak.
+const OPEN_LOOP_PER_SECOND: u64 = 12_500;
+/// How long a window of the open loop is.
+const OPEN_LOOP: Duration = Duration::from_secs(30);
+/// The warm-up before the first window: as many commands at this rate.
+const WARM_UP: Duration = Duration::from_secs(60);
+const WARM_UP_PER_SECOND: u64 = 5_000;
+/// Of a window at saturation.
+const SATURATING_COMMANDS: usize = 500_000;
+/// A short run's share.
+const SHORT: u32 = 10;
+
+/// The name of what needs no servers.
+const CORE: &str = "core";
+
+/// A case of the pipeline.
+struct Case {
+    name: &'static str,
+    setup: Setup,
+    /// Of the open loop; `None` at saturation.
+    rate_per_second: Option<u64>,
+    goals: &'static [Goal],
+}
+
+const CASES: [Case; 5] = [
+    Case {
+        name: "saturation, separate binaries",
+        setup: Setup { mode: Mode::Separate, views: false },
+        rate_per_second: None,
+        goals: &[Goal::throughput(100_000.0)],
+    },
+    Case {
+        name: "saturation, one process",
+        setup: Setup { mode: Mode::OneProcess, views: false },
+        rate_per_second: None,
+        goals: &[Goal::throughput(200_000.0)],
+    },
+    Case {
+        name: "saturation, one process with both views",
+        setup: Setup { mode: Mode::OneProcess, views: true },
+        rate_per_second: None,
+        goals: &[Goal::throughput(40_000.0)],
+    },
+    Case {
+        name: "open loop, separate binaries",
+        setup: Setup { mode: Mode::Separate, views: false },
+        rate_per_second: Some(OPEN_LOOP_PER_SECOND),
+        goals: &[
+            Goal::latency("3 settled", 0.5, 20.0),
+            Goal::latency("3 settled", 0.99, 50.0),
+            Goal::latency("3 settled", 0.999, 100.0),
+        ],
+    },
+    Case {
+        name: "open loop, separate binaries with both views",
+        setup: Setup { mode: Mode::Separate, views: true },
+        rate_per_second: Some(OPEN_LOOP_PER_SECOND),
+        goals: &[
+            Goal::latency(tapeline_timescale::NAME, 0.99, 250.0),
+            Goal::latency(tapeline_clickhouse::NAME, 0.99, 500.0),
+        ],
+    },
+];
+
+/// `tapeline bench`: runs in `$TAPELINE_HOME/bench` and takes its parts down in the end.
+///
+/// # Errors
+/// If it was not allowed to delete data, if something could not run, or if a result is wrong.
+pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
+    let home = parts::home_from_env()?.join("bench");
+    if !options.yes {
+        bail!("this deletes the data in {}: say --yes if that is meant", home.display());
+    }
+    let binary = std::env::current_exe()?;
+    run(options, &home, binary.parent().context("the folder of this binary")?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs on a stack in `home`, whose data is deleted, with the components' binaries in `executables`. The parts are stopped
+/// in the end.
+///
+/// # Errors
+/// If something could not run, or if a result is wrong.
+pub fn run(options: &BenchOptions, home: &Path, executables: &Path) -> Result<()> {
+    let site = Site::new(home, executables, 1)?;
+    let mut events = Events::create(&home.join("events.txt"))?;
+    let mut report = Report::default();
+    if CORE.contains(&options.only) {
+        core::run(options.repetitions, share(options), &mut events, &mut report)?;
+    }
+    let mut cases = CASES.iter().filter(|case| case.name.contains(&options.only));
+    let ran = cases.try_for_each(|case| run_case(options, &site, case, &mut events, &mut report));
+    site.parts(&["down"])?;
+    ran?;
+    report.write(&home.join("report.md"), &mut events)
+}
+
+const fn share(options: &BenchOptions) -> u32 {
+    if options.short { SHORT } else { 1 }
+}
+
+fn run_case(options: &BenchOptions, site: &Site, case: &Case, events: &mut Events, report: &mut Report) -> Result<()> {
+    let share = share(options);
+    let seconds = |time: Duration| (time / share).as_secs().max(1);
+    events.note(case.name);
+    let mut pipeline = Pipeline::start(site, case.setup).with_context(|| case.name.to_owned())?;
+    let warm_up = seconds(WARM_UP) * WARM_UP_PER_SECOND;
+    pipeline.window(warm_up as usize, Pace::PerSecond(WARM_UP_PER_SECOND), false)?;
+    events.note(&format!("warm after {warm_up} commands at {WARM_UP_PER_SECOND}/s"));
+    let (commands, pace) = match case.rate_per_second {
+        Some(rate) => ((rate * seconds(OPEN_LOOP)) as usize, Pace::PerSecond(rate)),
+        None => (SATURATING_COMMANDS / share as usize, Pace::Saturating),
+    };
+    let mut windows = Vec::new();
+    for _ in 0..options.repetitions {
+        let window = pipeline.window(commands, pace, case.rate_per_second.is_some())?;
+        events.note(&report::line(&window));
+        windows.push(window);
+    }
+    let audit = pipeline.stop().with_context(|| case.name.to_owned())?;
+    events.note(&format!("{} records checked, all as it must be", audit.events));
+    report.add(case.name, case.goals, &windows)
+}

@@ -1,0 +1,240 @@
+//! The pipeline on its stack, and windows in which a load goes through it.
+
+use super::flow::{Prepared, encoder};
+use super::load::{Pace, publish};
+use super::usage::{Usage, usage};
+use super::views::ViewWatch;
+use crate::component::{self, Component};
+use crate::latency::{DueTimes, Latencies, Seen, Stage, StageWatch};
+use crate::rig::Site;
+use crate::verify::{self, Audit};
+use crate::{clock, demo, drain};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use tapeline_kafka::admin::Admin;
+use tapeline_kafka::publisher::Publisher;
+use tapeline_kafka::reader::PartitionReader;
+use tapeline_replay::generate::{Config, Generator};
+use tapeline_runtime::port::Reader;
+use tapeline_schemas::codec::Encoder;
+use tapeline_schemas::topic;
+use tapeline_schemas::wire;
+
+/// Seed of the generated flow.
+const SEED: u64 = 7;
+const INSTRUMENTS: u32 = 100;
+const ACCOUNTS: u32 = 5_000;
+const PROCESSORS: [&str; 3] = [tapeline_validator::NAME, tapeline_executor::NAME, tapeline_settler::NAME];
+pub(super) const VIEWS: [&str; 2] = [tapeline_timescale::NAME, tapeline_clickhouse::NAME];
+/// How long the pipeline may take to start, to come to rest after a window, and to end.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// The last record of a topic lies within so many offsets of its end: what comes after it are markers.
+const TAIL_OFFSETS: i64 = 2_000;
+/// The load's name among the processes.
+pub(super) const LOAD: &str = "load";
+
+/// How components run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Each as a binary of its own.
+    Separate,
+    /// All in one process.
+    OneProcess,
+}
+
+/// What runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Setup {
+    pub(super) mode: Mode,
+    /// Whether both views are kept.
+    pub(super) views: bool,
+}
+
+/// Components at work, with instruments listed and accounts funded.
+pub(super) struct Pipeline<'a> {
+    site: &'a Site,
+    setup: Setup,
+    members: Vec<Component>,
+    flow: Generator,
+    encoder: Encoder<wire::Command>,
+    publisher: Publisher,
+    partitions: i32,
+}
+
+/// What a window has shown.
+pub(super) struct Window {
+    pub(super) commands: usize,
+    /// From the broker's time of the first command to that of the last settlement.
+    pub(super) time: Duration,
+    /// From when an order was due until what it led to could be read, by stage or view; empty if it was not watched.
+    pub(super) latencies: BTreeMap<&'static str, Latencies>,
+    /// Of each process, the load among them.
+    pub(super) usage: BTreeMap<String, Usage>,
+}
+
+impl Window {
+    pub(super) fn commands_per_second(&self) -> f64 {
+        self.commands as f64 / self.time.as_secs_f64()
+    }
+}
+
+impl<'a> Pipeline<'a> {
+    /// Empties the stack and starts everything.
+    pub(super) fn start(site: &'a Site, setup: Setup) -> Result<Self> {
+        site.fresh()?;
+        let addresses = &site.app.addresses;
+        let partitions = site.app.topology.topic(topic::ORDERS).map_or(0, |orders| orders.partitions);
+        let config = Config { instruments: INSTRUMENTS, accounts: ACCOUNTS, ..Config::new(SEED, demo::now_ms()) };
+        let mut pipeline = Self {
+            site,
+            setup,
+            members: Vec::new(),
+            flow: Generator::new(config)?,
+            encoder: encoder(addresses)?,
+            publisher: Publisher::open(&addresses.kafka, "upstream")?,
+            partitions,
+        };
+        match setup.mode {
+            Mode::Separate => {
+                for name in pipeline.names() {
+                    pipeline.spawn(component::command(&site.executables, name)?, name)?;
+                }
+            }
+            Mode::OneProcess => {
+                let mut command = Command::new(site.executables.join("tapeline"));
+                command.arg("run").args(pipeline.names());
+                pipeline.spawn(command, "tapeline")?;
+            }
+        }
+        pipeline.members.iter_mut().try_for_each(|member| {
+            member.wait_http()?;
+            member.wait_ready(PATIENCE)
+        })?;
+        let (instruments, accounts) = (pipeline.flow.instruments(), pipeline.flow.accounts());
+        demo::introduce(addresses, &crate::publish::commands(addresses)?, &instruments, accounts)?;
+        Ok(pipeline)
+    }
+
+    /// Processors and views: what takes records until there are none.
+    fn draining(&self) -> Vec<&'static str> {
+        let views = if self.setup.views { &VIEWS[..] } else { &[] };
+        [&PROCESSORS[..], views].concat()
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        [self.draining(), vec![clock::NAME]].concat()
+    }
+
+    fn spawn(&mut self, mut command: Command, name: &str) -> Result<()> {
+        self.site.environment(&mut command);
+        self.members.push(Component::spawn(command, name, name, self.site.log(name))?);
+        Ok(())
+    }
+
+    /// Sends so many commands and waits until everything has taken them. `watched`: tells latencies too.
+    pub(super) fn window(&mut self, commands: usize, pace: Pace, watched: bool) -> Result<Window> {
+        let prepared = Prepared::take(&mut self.flow, commands, &self.encoder, self.partitions)?;
+        ensure!(prepared.len() == commands, "the flow has ended");
+        let app = &self.site.app;
+        let admin = Admin::connect(&app.addresses.kafka)?;
+        let ends = |topic: &str| Ok::<_, anyhow::Error>(admin.watermarks(topic)?.iter().map(|at| at.end).collect());
+        let (orders_from, settled_from): (Vec<i64>, Vec<i64>) = (ends(topic::ORDERS)?, ends(topic::SETTLED)?);
+        let due = DueTimes::begin(app)?;
+        let watches = if watched { Some(self.watch(&due)?) } else { None };
+
+        let before = self.usage()?;
+        publish(&self.publisher, &prepared, pace, watched.then_some(&*due))?;
+        drain::wait(&app.topology, &app.addresses, &self.draining(), PATIENCE)?;
+        let after = self.usage()?;
+
+        let latencies = watches.map_or_else(|| Ok(BTreeMap::new()), Watches::end)?;
+        if watched {
+            due.check_alone(app)?;
+        }
+        let first_ms = self.append_times(topic::ORDERS, &orders_from)?.0;
+        let last_ms = self.append_times(topic::SETTLED, &settled_from)?.1;
+        let time = Duration::from_millis(u64::try_from(last_ms - first_ms).context("the broker's clock was set back")?);
+        let used =
+            |(name, now): (&String, &Usage)| (name.clone(), *now - before.get(name).copied().unwrap_or_default());
+        Ok(Window { commands, time, latencies, usage: after.iter().map(used).collect() })
+    }
+
+    fn watch(&self, due: &Arc<DueTimes>) -> Result<Watches> {
+        let app = &self.site.app;
+        let mut views = BTreeMap::new();
+        let mut seen = Vec::new();
+        if self.setup.views {
+            for name in VIEWS {
+                let settled = Arc::new(Seen::default());
+                views.insert(name, ViewWatch::start(app, name, Arc::clone(due), Arc::clone(&settled))?);
+                seen.push(settled);
+            }
+        }
+        let mut stages = BTreeMap::new();
+        for (name, stage) in
+            [("1 validated", Stage::Validated), ("2 executed", Stage::Executed), ("3 settled", Stage::Settled)]
+        {
+            let seen = if stage == Stage::Settled { std::mem::take(&mut seen) } else { Vec::new() };
+            stages.insert(name, StageWatch::start(app, stage, Arc::clone(due), seen)?);
+        }
+        Ok(Watches { stages, views })
+    }
+
+    /// Append times of the first and of the last committed record of a topic since these offsets.
+    fn append_times(&self, topic: &str, from: &[i64]) -> Result<(i64, i64)> {
+        let kafka = &self.site.app.addresses.kafka;
+        let (mut first, mut last) = (i64::MAX, i64::MIN);
+        for (partition, (marks, from)) in Admin::connect(kafka)?.watermarks(topic)?.iter().zip(from).enumerate() {
+            if marks.end <= *from {
+                continue;
+            }
+            let partition = partition as i32;
+            if let Some(record) = PartitionReader::open(kafka, topic, partition, *from)?.next()? {
+                first = first.min(record.timestamp_ms);
+            }
+            let mut reader = PartitionReader::open(kafka, topic, partition, (marks.end - TAIL_OFFSETS).max(*from))?;
+            while let Some(record) = reader.next()? {
+                last = last.max(record.timestamp_ms);
+            }
+        }
+        ensure!(first <= last, "nothing came to {topic} in this window");
+        Ok((first, last))
+    }
+
+    fn usage(&self) -> Result<BTreeMap<String, Usage>> {
+        let members = self.members.iter().map(|member| (member.name.clone(), member.id()));
+        let own = (LOAD.to_owned(), std::process::id());
+        // The components are children of this process: whoever comes first in the list gets a process.
+        usage(&members.chain(self.site.servers()?).chain([own]).collect::<Vec<_>>())
+    }
+
+    /// Ends all components and checks what is in the log and the views.
+    pub(super) fn stop(self) -> Result<Audit> {
+        self.members.into_iter().try_for_each(|member| member.terminate(PATIENCE))?;
+        let audit = if self.setup.views { verify::audit(&self.site.app) } else { verify::audit_log(&self.site.app) }?;
+        let wrong: Vec<String> = audit.findings.iter().flat_map(|finding| finding.violations.clone()).collect();
+        ensure!(audit.holds(), "the results are wrong:\n{}", wrong.join("\n"));
+        Ok(audit)
+    }
+}
+
+struct Watches {
+    stages: BTreeMap<&'static str, StageWatch>,
+    views: BTreeMap<&'static str, ViewWatch>,
+}
+
+impl Watches {
+    fn end(self) -> Result<BTreeMap<&'static str, Latencies>> {
+        let mut latencies = BTreeMap::new();
+        for (name, watch) in self.stages {
+            latencies.insert(name, watch.end()?);
+        }
+        for (name, watch) in self.views {
+            latencies.insert(name, watch.end()?);
+        }
+        Ok(latencies)
+    }
+}
