@@ -121,8 +121,10 @@ P
 kafka_tool() { java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$KAFKA_LIBS/*" "$@"; }
 
 kafka_launch() {
-  local part=${1:-kafka} heap=1g; local dir=$TAPELINE_HOME/$part
-  if [ ${#BROKERS[@]} = 3 ]; then heap=512m; fi
+  local part=${1:-kafka} jvm=(-Xms1g -Xmx1g -XX:+UseG1GC); local dir=$TAPELINE_HOME/$part
+  # Three share the machine, and one of them has just started, mostly: a compiler that costs little is worth more there than
+  # one whose code is fast, and so is a collector without threads of its own.
+  if [ ${#BROKERS[@]} = 3 ]; then jvm=(-Xms512m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1); fi
   kafka_settings "$part" >"$dir/server.properties"
   kafka_log_settings "$part" >"$dir/log4j2.properties"
   # The tool writes meta.properties last: without it, formatting has not happened or was cut short, and is done (again).
@@ -130,7 +132,7 @@ kafka_launch() {
     attempt "$part: formatting its folder" "$dir/format.log" \
       kafka_tool kafka.tools.StorageTool format -t "$(kafka_cluster_id)" -c "$dir/server.properties"
   fi
-  launch "$part" java "-Xms$heap" "-Xmx$heap" -XX:+UseG1GC -XX:+ExitOnOutOfMemoryError "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
+  launch "$part" java "${jvm[@]}" -XX:+ExitOnOutOfMemoryError "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
     -cp "$KAFKA_LIBS/*" kafka.Kafka "$dir/server.properties"
 }
 

@@ -35,7 +35,9 @@ pub(crate) fn base_config(bootstrap: &str, client_id: &str) -> ClientConfig {
         .set("bootstrap.servers", bootstrap)
         .set("client.id", client_id)
         .set("reconnect.backoff.ms", "100")
-        .set("reconnect.backoff.max.ms", "5000")
+        // A commit whose coordinator has died asks who is the new one only when a connection changes its state: it is the
+        // attempts at the dead broker that wake it. With 5 s between them lanes stood still for as long.
+        .set("reconnect.backoff.max.ms", "500")
         // Whoever missed a change of leaders hears of it now, and not after the client's default of five minutes.
         .set("topic.metadata.refresh.interval.ms", "10000")
         .set_log_level(RDKafkaLogLevel::Warning);

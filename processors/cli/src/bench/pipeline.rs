@@ -208,7 +208,8 @@ impl<'a> Pipeline<'a> {
         let members = self.members.iter().map(|member| (member.name.clone(), member.id()));
         let own = (LOAD.to_owned(), std::process::id());
         // The components are children of this process: whoever comes first in the list gets a process.
-        usage(&members.chain(self.site.servers()?).chain([own]).collect::<Vec<_>>())
+        let servers = self.site.servers()?.into_iter().map(|(name, id)| (format!("{name} server"), id));
+        usage(&members.chain(servers).chain([own]).collect::<Vec<_>>())
     }
 
     /// Ends all components and checks what is in the log and the views.
