@@ -204,6 +204,17 @@ impl Stack {
         &self.home
     }
 
+    /// Goes down while `work` runs on a stack in a folder of its own, and comes back.
+    ///
+    /// # Errors
+    /// What `work` says, or that this stack does not stop or start.
+    pub fn make_room<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.tapeline(&["down"])?;
+        let outcome = work();
+        self.tapeline(&["up"])?;
+        outcome
+    }
+
     /// A component's binary, not yet started.
     ///
     /// # Errors

@@ -9,17 +9,16 @@ use tapeline_tests::parts::{executables, with_stack};
 #[test]
 fn a_short_bench_gives_figures_of_checked_results() -> Result<()> {
     with_stack("bench", |stack| {
-        // On a stack in a folder of its own: the test's own stack makes room for it, and comes back.
-        stack.tapeline(&["down"])?;
         let home = stack.home().join("bench");
-        for (only, rows) in [("core", 3), ("open loop, separate binaries with both views", 2)] {
-            let options = BenchOptions { only: only.to_owned(), repetitions: 1, short: true, yes: true };
-            run(&options, &home, Path::new(&executables()?))?;
-            let report = std::fs::read_to_string(home.join("report.md"))?;
-            let judged = report.lines().filter(|line| line.ends_with("| met |") || line.ends_with("× |")).count();
-            ensure!(judged >= rows, "{judged} figures beside their goals, not {rows}:\n{report}");
-        }
-        stack.tapeline(&["up"])?;
-        Ok(())
+        stack.make_room(|| {
+            for (only, rows) in [("core", 3), ("open loop, separate binaries with both views", 2)] {
+                let options = BenchOptions { only: only.to_owned(), repetitions: 1, short: true, yes: true };
+                run(&options, &home, Path::new(&executables()?))?;
+                let report = std::fs::read_to_string(home.join("report.md"))?;
+                let judged = report.lines().filter(|line| line.ends_with("| met |") || line.ends_with("× |")).count();
+                ensure!(judged >= rows, "{judged} figures beside their goals, not {rows}:\n{report}");
+            }
+            Ok(())
+        })
     })
 }

@@ -53,10 +53,6 @@ fn memory_does_not_follow_an_overload() -> Result<()> {
     })
 }
 
-/// On a stack in a folder of its own: the test's own stack makes room for it, and comes back.
 fn chaos_beside(stack: &tapeline_tests::parts::Stack, options: &ChaosOptions, folder: &str) -> Result<Outcome> {
-    stack.tapeline(&["down"])?;
-    let outcome = run(options, &stack.home().join(folder), Path::new(&executables()?));
-    stack.tapeline(&["up"])?;
-    outcome
+    stack.make_room(|| run(options, &stack.home().join(folder), Path::new(&executables()?)))
 }

@@ -5,6 +5,19 @@ use std::sync::Arc;
 use tapeline_kafka::app::{App, Running};
 use tapeline_runtime::lane::LaneError;
 
+/// Processors, in the order of the flow.
+pub const PROCESSORS: [&str; 3] = [tapeline_validator::NAME, tapeline_executor::NAME, tapeline_settler::NAME];
+/// The sinks that keep the views.
+pub const VIEWS: [&str; 2] = [tapeline_timescale::NAME, tapeline_clickhouse::NAME];
+/// Processors and sinks: what takes records until there are none.
+pub const DRAINING: [&str; 5] = [
+    tapeline_validator::NAME,
+    tapeline_executor::NAME,
+    tapeline_settler::NAME,
+    tapeline_timescale::NAME,
+    tapeline_clickhouse::NAME,
+];
+
 /// All components that can run, in the order of the flow.
 pub const COMPONENTS: [&str; 6] = [
     tapeline_validator::NAME,

@@ -186,7 +186,7 @@ impl Workload {
     }
 
     fn record(&self, command: &wire::Command) -> OutRecord {
-        out(topic::ORDERS, Some(&command.account), encoded(&self.encoders.command, command))
+        out(topic::ORDERS, Some(&command.account), Some(encoded(&self.encoders.command, command)))
     }
 
     fn command(&mut self, account: usize, kind: wire::CommandKind) -> wire::Command {
@@ -351,12 +351,12 @@ impl Workload {
     }
 
     fn instrument_record(&self, instrument: &wire::Instrument) -> OutRecord {
-        out(topic::INSTRUMENTS, Some(&instrument.symbol), encoded(&self.encoders.instrument, instrument))
+        out(topic::INSTRUMENTS, Some(&instrument.symbol), Some(encoded(&self.encoders.instrument, instrument)))
     }
 
     fn account_record(&self, account: &SmolStr, status: wire::AccountStatus, max_open_orders: i64) -> OutRecord {
         let value = wire::Account { account: account.clone(), status, max_open_orders };
-        out(topic::ACCOUNTS, Some(account), encoded(&self.encoders.account, &value))
+        out(topic::ACCOUNTS, Some(account), Some(encoded(&self.encoders.account, &value)))
     }
 
     /// One tick to each partition; a leader that is away misses it, as it would the clock's.
@@ -364,7 +364,7 @@ impl Workload {
         self.ticks += 1;
         for partition in 0..self.partitions {
             let mut record =
-                out(topic::CLOCK, None, encoded(&self.encoders.tick, &wire::Tick { sequence: self.ticks }));
+                out(topic::CLOCK, None, Some(encoded(&self.encoders.tick, &wire::Tick { sequence: self.ticks })));
             record.partition = Some(partition);
             let _ = broker.append(&record);
         }
@@ -386,7 +386,7 @@ impl Workload {
             ask_price: None,
             ask_quantity: None,
         };
-        out(topic::MARKET_TICKS, Some(&instrument), encoded(&self.encoders.market, &tick))
+        out(topic::MARKET_TICKS, Some(&instrument), Some(encoded(&self.encoders.market, &tick)))
     }
 
     fn garbage(&mut self) -> OutRecord {
@@ -402,7 +402,7 @@ impl Workload {
         let name = self.dice.pick(&names);
         let account = self.dice.index(self.accounts.len());
         let good = self.command(account, wire::CommandKind::CancelAll);
-        let mut payload = encoded(&self.encoders.command, &good).unwrap_or_default();
+        let mut payload = encoded(&self.encoders.command, &good);
         let key = self.accounts[account].clone();
         match self.dice.below(6) {
             0 => payload = (0..self.dice.range(1, 40)).map(|_| self.dice.below(256) as u8).collect(),
@@ -438,10 +438,10 @@ fn instrument(dice: &mut Dice, number: i64) -> wire::Instrument {
     }
 }
 
-fn encoded<T: Wire>(encoder: &Encoder<T>, value: &T) -> Option<Vec<u8>> {
+fn encoded<T: Wire>(encoder: &Encoder<T>, value: &T) -> Vec<u8> {
     let mut payload = Vec::with_capacity(128);
     encoder.encode(value, &mut payload);
-    Some(payload)
+    payload
 }
 
 fn out(topic: &str, key: Option<&str>, payload: Option<Vec<u8>>) -> OutRecord {

@@ -3,7 +3,7 @@
 //! Commands go one by one through validator, executor and settler with their codings, settlements back into the validator,
 //! as in the pipeline. Two flows: the AAPL hour as it really was, where its file is at hand, and a generated one.
 
-use super::flow::Prepared;
+use super::flow::{Prepared, generator};
 use super::report::{Better, Report};
 use crate::demo;
 use crate::rig::Events;
@@ -14,17 +14,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tapeline_domain::accepted::Accepted;
 use tapeline_domain::matching::Matching;
-use tapeline_replay::generate::{Config, Generator};
+use tapeline_kafka::app::{App, Make};
 use tapeline_replay::{FundedAccount, Timed, aapl};
-use tapeline_runtime::lane::{InputSpec, LaneSpec};
 use tapeline_runtime::processor::{Coding, Draft, Position, Processor, Verdict};
-use tapeline_runtime::topology::Topology;
 use tapeline_schemas::codec::{Encoder, SchemaIds, SchemaSource};
 use tapeline_schemas::{topic, wire};
 
-const SEED: u64 = 7;
-const INSTRUMENTS: u32 = 100;
-const ACCOUNTS: u32 = 5_000;
 const COMMANDS: usize = 200_000;
 /// Every record of a stage comes this much later than the one before.
 const STEP_MS: i64 = 1;
@@ -60,22 +55,10 @@ struct Stage<P: Processor, C: Coding<P>> {
     spent: Duration,
 }
 
-type Make<P, C> = fn(&LaneSpec, &Arc<dyn SchemaIds>) -> Result<(P, C), String>;
-
 impl<P: Processor, C: Coding<P>> Stage<P, C> {
-    fn new(topology: &Topology, name: &str, make: Make<P, C>) -> Result<Self> {
-        let ids: Arc<dyn SchemaIds> = Arc::new(Ids);
-        let listed = topology.processor(name).with_context(|| format!("no processor {name}"))?;
-        let inputs: Vec<String> = listed.inputs.iter().chain(&listed.broadcast).cloned().collect();
-        let input =
-            |topic: &String| InputSpec { topic: topic.clone(), broadcast: false, reference: false, dead_letters: None };
-        let spec = LaneSpec {
-            component: name.to_owned(),
-            inputs: inputs.iter().map(input).collect(),
-            journal: None,
-            snapshots: None,
-            max_batch_records: 1,
-        };
+    fn new(app: &App, name: &str, make: Make<P, C>) -> Result<Self> {
+        let (spec, ids): (_, Arc<dyn SchemaIds>) = (app.lane_spec(name)?, Arc::new(Ids));
+        let inputs: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
         let (processor, coding) = make(&spec, &ids).map_err(anyhow::Error::msg)?;
         let (state, next_offsets) = (processor.new_state(0), vec![0; inputs.len()]);
         let (effects, spent) = (Vec::new(), Duration::ZERO);
@@ -127,12 +110,11 @@ struct Chain {
 }
 
 impl Chain {
-    fn new() -> Result<Self> {
-        let topology = Topology::embedded().map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+    fn new(app: &App) -> Result<Self> {
         Ok(Self {
-            validator: Stage::new(&topology, tapeline_validator::NAME, tapeline_validator::make)?,
-            executor: Stage::new(&topology, tapeline_executor::NAME, tapeline_executor::make)?,
-            settler: Stage::new(&topology, tapeline_settler::NAME, tapeline_settler::make)?,
+            validator: Stage::new(app, tapeline_validator::NAME, tapeline_validator::make)?,
+            executor: Stage::new(app, tapeline_executor::NAME, tapeline_executor::make)?,
+            settler: Stage::new(app, tapeline_settler::NAME, tapeline_settler::make)?,
             fed_back: Duration::ZERO,
             verdicts: Histogram::new(3)?,
             accepted: Vec::new(),
@@ -199,20 +181,28 @@ impl Chain {
 }
 
 /// Measures both flows.
-pub(super) fn run(repetitions: u32, share: u32, events: &mut Events, report: &mut Report) -> Result<()> {
-    let config = Config { instruments: INSTRUMENTS, accounts: ACCOUNTS, ..Config::new(SEED, demo::now_ms()) };
-    let generator = Generator::new(config)?;
-    let accounts: Vec<FundedAccount> = generator.accounts().collect();
-    let commands: Vec<Timed> = generator.clone().take(COMMANDS / share as usize).collect();
-    measure("generated flow", &generator.instruments(), &accounts, &commands, repetitions, events, report)?;
+pub(super) fn run(app: &App, repetitions: u32, share: u32, events: &mut Events, report: &mut Report) -> Result<()> {
+    let generator = generator()?;
+    let flow = Flow {
+        name: "generated flow",
+        instruments: generator.instruments(),
+        accounts: generator.accounts().collect(),
+        commands: generator.take(COMMANDS / share as usize).collect(),
+    };
+    measure(app, &flow, repetitions, events, report)?;
     let Some(path) = aapl_file() else {
         events.note("the AAPL hour is not at hand (TAPELINE_DATA, ../shared/data): its rows are left out");
         return Ok(());
     };
     let options = aapl::Options { partitions: 1, ..aapl::Options::default() };
     let file = aapl::OrderFile::read(&path, &options)?;
-    let commands: Vec<Timed> = file.commands().collect();
-    measure("AAPL hour", &[file.instrument()], &file.accounts(), &commands, repetitions, events, report)
+    let flow = Flow {
+        name: "AAPL hour",
+        instruments: vec![file.instrument()],
+        accounts: file.accounts(),
+        commands: file.commands().collect(),
+    };
+    measure(app, &flow, repetitions, events, report)
 }
 
 fn aapl_file() -> Option<PathBuf> {
@@ -220,20 +210,21 @@ fn aapl_file() -> Option<PathBuf> {
     Some(root.join(AAPL)).filter(|path| path.is_file())
 }
 
-fn measure(
-    flow: &str,
-    instruments: &[wire::Instrument],
-    accounts: &[FundedAccount],
-    commands: &[Timed],
-    repetitions: u32,
-    events: &mut Events,
-    report: &mut Report,
-) -> Result<()> {
+/// What goes through the chain.
+struct Flow {
+    name: &'static str,
+    instruments: Vec<wire::Instrument>,
+    accounts: Vec<FundedAccount>,
+    commands: Vec<Timed>,
+}
+
+fn measure(app: &App, flow: &Flow, repetitions: u32, events: &mut Events, report: &mut Report) -> Result<()> {
+    let Flow { name: flow, instruments, accounts, commands } = flow;
     let count = commands.len();
     let prepared = Prepared::take(&mut commands.iter().cloned(), count, &Encoder::new(topic::ORDERS.len() as u32), 1)?;
     let (mut order_micros, mut per_second, mut p99_micros) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..repetitions {
-        let mut chain = Chain::new()?;
+        let mut chain = Chain::new(app)?;
         chain.introduce(instruments, accounts)?;
         let funding = std::mem::take(&mut chain.accepted);
         chain.forget_times();

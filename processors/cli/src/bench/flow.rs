@@ -1,14 +1,19 @@
 //! Commands encoded before they are due, so that a load costs what a client's sending costs and not what making up orders
 //! costs.
 
+use crate::demo;
 use anyhow::Result;
-use tapeline_kafka::registry::Registry;
+use tapeline_kafka::app::App;
 use tapeline_replay::Timed;
-use tapeline_runtime::addresses::Addresses;
+use tapeline_replay::generate::{Config, Generator};
 use tapeline_schemas::codec::SchemaIds;
 use tapeline_schemas::codec::{Encoder, Wire};
 use tapeline_schemas::topic::{self, partition_of};
 use tapeline_schemas::wire::Command;
+
+const SEED: u64 = 7;
+const INSTRUMENTS: u32 = 100;
+const ACCOUNTS: u32 = 5_000;
 
 /// Commands in one piece of memory.
 #[derive(Default)]
@@ -64,9 +69,14 @@ impl Prepared {
     }
 }
 
+/// The generated flow of all cases.
+pub(super) fn generator() -> Result<Generator> {
+    let config = Config { instruments: INSTRUMENTS, accounts: ACCOUNTS, ..Config::new(SEED, demo::now_ms()) };
+    Ok(Generator::new(config)?)
+}
+
 /// An encoder of commands under the id that the registry gives their schema.
-pub(super) fn encoder(addresses: &Addresses) -> Result<Encoder<Command>> {
-    let registry = Registry::new(&addresses.registry_url)?;
-    let id = registry.registered_id(topic::ORDERS, Command::SCHEMA_JSON).map_err(anyhow::Error::msg)?;
+pub(super) fn encoder(app: &App) -> Result<Encoder<Command>> {
+    let id = app.registry.registered_id(topic::ORDERS, Command::SCHEMA_JSON).map_err(anyhow::Error::msg)?;
     Ok(Encoder::new(id))
 }

@@ -134,7 +134,7 @@ pub fn run(options: &BenchOptions, home: &Path, executables: &Path) -> Result<()
     let mut events = Events::create(&home.join("events.txt"))?;
     let mut report = Report::default();
     if CORE.contains(&options.only) {
-        core::run(options.repetitions, share(options), &mut events, &mut report)?;
+        core::run(&site.app, options.repetitions, share(options), &mut events, &mut report)?;
     }
     let mut cases = CASES.iter().filter(|case| case.name.contains(&options.only));
     let ran = cases.try_for_each(|case| run_case(options, &site, case, &mut events, &mut report));

@@ -1,12 +1,13 @@
 //! The pipeline on its stack, and windows in which a load goes through it.
 
-use super::flow::{Prepared, encoder};
+use super::flow::{Prepared, encoder, generator};
 use super::load::{Pace, publish};
 use super::usage::{Usage, usage};
 use super::views::ViewWatch;
 use crate::component::{self, Component};
 use crate::latency::{DueTimes, Latencies, Seen, Stage, StageWatch};
 use crate::rig::Site;
+use crate::run::{DRAINING, PROCESSORS, VIEWS};
 use crate::verify::{self, Audit};
 use crate::{clock, demo, drain};
 use anyhow::{Context, Result, ensure};
@@ -17,24 +18,18 @@ use std::time::Duration;
 use tapeline_kafka::admin::Admin;
 use tapeline_kafka::publisher::Publisher;
 use tapeline_kafka::reader::PartitionReader;
-use tapeline_replay::generate::{Config, Generator};
+use tapeline_replay::generate::Generator;
 use tapeline_runtime::port::Reader;
 use tapeline_schemas::codec::Encoder;
 use tapeline_schemas::topic;
 use tapeline_schemas::wire;
 
-/// Seed of the generated flow.
-const SEED: u64 = 7;
-const INSTRUMENTS: u32 = 100;
-const ACCOUNTS: u32 = 5_000;
-const PROCESSORS: [&str; 3] = [tapeline_validator::NAME, tapeline_executor::NAME, tapeline_settler::NAME];
-pub(super) const VIEWS: [&str; 2] = [tapeline_timescale::NAME, tapeline_clickhouse::NAME];
 /// How long the pipeline may take to start, to come to rest after a window, and to end.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// The last record of a topic lies within so many offsets of its end: what comes after it are markers.
 const TAIL_OFFSETS: i64 = 2_000;
 /// The load's name among the processes.
-pub(super) const LOAD: &str = "load";
+const LOAD: &str = "load";
 
 /// How components run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +82,12 @@ impl<'a> Pipeline<'a> {
         site.fresh()?;
         let addresses = &site.app.addresses;
         let partitions = site.app.topology.topic(topic::ORDERS).map_or(0, |orders| orders.partitions);
-        let config = Config { instruments: INSTRUMENTS, accounts: ACCOUNTS, ..Config::new(SEED, demo::now_ms()) };
         let mut pipeline = Self {
             site,
             setup,
             members: Vec::new(),
-            flow: Generator::new(config)?,
-            encoder: encoder(addresses)?,
+            flow: generator()?,
+            encoder: encoder(&site.app)?,
             publisher: Publisher::open(&addresses.kafka, "upstream")?,
             partitions,
         };
@@ -120,8 +114,7 @@ impl<'a> Pipeline<'a> {
 
     /// Processors and views: what takes records until there are none.
     fn draining(&self) -> Vec<&'static str> {
-        let views = if self.setup.views { &VIEWS[..] } else { &[] };
-        [&PROCESSORS[..], views].concat()
+        if self.setup.views { DRAINING.to_vec() } else { PROCESSORS.to_vec() }
     }
 
     fn names(&self) -> Vec<&'static str> {

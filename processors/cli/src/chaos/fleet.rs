@@ -9,6 +9,7 @@ use super::plan::{Deed, Victim, Way};
 use crate::clock;
 use crate::component::{self, Component, signal};
 use crate::rig::{BROKERS, Events, REGISTRY, Site};
+use crate::run::{DRAINING, PROCESSORS};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
@@ -18,17 +19,6 @@ use std::process::ExitStatus;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tapeline_kafka::app::EXIT_FENCED;
-
-/// Processors, in the order of the flow.
-pub(super) const PROCESSORS: [&str; 3] = [tapeline_validator::NAME, tapeline_executor::NAME, tapeline_settler::NAME];
-/// Processors and sinks: what takes records until there are none.
-pub(super) const DRAINING: [&str; 5] = [
-    tapeline_validator::NAME,
-    tapeline_executor::NAME,
-    tapeline_settler::NAME,
-    tapeline_timescale::NAME,
-    tapeline_clickhouse::NAME,
-];
 
 /// How long a component may take to end on SIGTERM. It answers within seconds if Kafka does; if the broker is away too, it
 /// waits for a request's time-out (30 s) and its retry first.

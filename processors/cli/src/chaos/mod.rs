@@ -32,10 +32,11 @@ pub use comparison::Comparison;
 
 use crate::fingerprint::{Fingerprint, fingerprints};
 use crate::rig::{Events, Site};
+use crate::run::{DRAINING, VIEWS};
 use crate::{demo, drain, parts, publish, verify};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use fleet::{DRAINING, Fleet};
+use fleet::Fleet;
 use load::{Flow, Load, LoadSpec, Manner, Published};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -356,7 +357,7 @@ impl Run<'_> {
         self.site.wipe_views()?;
         let empty = fingerprints(addresses)?;
         ensure!(empty.values().all(|(rows, _)| *rows == 0), "the databases were not wiped: {empty:?}");
-        let mut sinks = Fleet::start(self.site, &[tapeline_timescale::NAME, tapeline_clickhouse::NAME])?;
+        let mut sinks = Fleet::start(self.site, &VIEWS)?;
         // The groups' offsets stand at the end still: only the views themselves tell how far they are.
         let deadline = Instant::now() + patience;
         let mut after = empty;

@@ -3,8 +3,8 @@
 //!
 //! What is absent: doing it (see [`super::fleet`]).
 
-use super::fleet::{DRAINING, PROCESSORS};
 use crate::rig::servers;
+use crate::run::{DRAINING, PROCESSORS};
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use std::fmt;

@@ -3,13 +3,14 @@
 //! [`LIMIT`].
 
 use super::comparison::Comparison;
-use super::fleet::{Fleet, PROCESSORS};
+use super::fleet::Fleet;
 use super::load::{LoadSpec, Manner};
 use super::plan::Deed;
 use super::{LOOK_EVERY, Load, Outcome, Run};
 use crate::latency::{DueTimes, Latencies, Stage, StageWatch};
 use crate::plot::{Chart, Line};
 use crate::publish;
+use crate::run::PROCESSORS;
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -180,14 +180,13 @@ pub fn introduce(
     // Reference data and commands travel on different topics: what refers to it must come after the validator has it.
     let watch = drain::BroadcastWatch::begin(&topology, addresses, tapeline_validator::NAME)?;
     publish::reference(addresses, instruments, &listed)?;
-    let flow = [tapeline_validator::NAME, tapeline_executor::NAME, tapeline_settler::NAME];
-    drain::wait(&topology, addresses, &flow, PATIENCE).context("is `tapeline run` at work?")?;
+    drain::wait(&topology, addresses, &run::PROCESSORS, PATIENCE).context("is `tapeline run` at work?")?;
     watch.wait(topic::INSTRUMENTS, PATIENCE)?;
     for deposit in accounts.iter().flat_map(FundedAccount::deposits) {
         publisher.send(&deposit.account, &deposit)?;
     }
     publisher.flush()?;
-    drain::wait(&topology, addresses, &flow, PATIENCE)
+    drain::wait(&topology, addresses, &run::PROCESSORS, PATIENCE)
 }
 
 /// Now, milliseconds since the Unix epoch.
