@@ -290,7 +290,7 @@ impl<'s> ClickhouseRow<'s> {
     }
 
     fn execute(&self, sql: &str) -> Result<()> {
-        Ok(tapeline_clickhouse::execute(&self.stack.app.addresses.clickhouse_url, sql)?)
+        Ok(tapeline_clickhouse::Session::open(&self.stack.app.addresses.clickhouse_url)?.execute(sql)?)
     }
 
     fn cell(&self, column: &str) -> Result<String> {

@@ -15,5 +15,5 @@ mod sink;
 
 pub use component::{NAME, spawn};
 pub use migrate::{Migration, apply, plan};
-pub use query::{execute, query};
+pub use query::Session;
 pub use sink::{ClickhouseSink, TOPICS};

@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result, anyhow};
 use std::collections::BTreeMap;
+use tapeline_clickhouse::Session;
 use tapeline_runtime::addresses::Addresses;
 
 /// Number of rows and sum of their hashes.
@@ -22,7 +23,15 @@ pub fn timescale(addresses: &Addresses, sql: &str) -> Result<Vec<Vec<String>>> {
 /// # Errors
 /// If the database refuses it.
 pub fn clickhouse(addresses: &Addresses, sql: &str) -> Result<Vec<Vec<String>>> {
-    tapeline_clickhouse::query(&addresses.clickhouse_url, sql).map_err(|error| anyhow!("ClickHouse, {sql}: {error}"))
+    ask(&session(addresses)?, sql)
+}
+
+fn session(addresses: &Addresses) -> Result<Session> {
+    Session::open(&addresses.clickhouse_url).map_err(|error| anyhow!("ClickHouse: {error}"))
+}
+
+fn ask(session: &Session, sql: &str) -> Result<Vec<Vec<String>>> {
+    session.query(sql).map_err(|error| anyhow!("ClickHouse, {sql}: {error}"))
 }
 
 /// The only cell of the only row.
@@ -48,9 +57,10 @@ pub fn fingerprints(addresses: &Addresses) -> Result<BTreeMap<String, Fingerprin
     }
     let views = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View' AND \
                  concat(name, '_raw') IN (SELECT name FROM system.tables WHERE database = currentDatabase()) ORDER BY name";
-    for view in clickhouse(addresses, views)?.into_iter().flatten() {
+    let session = session(addresses)?;
+    for view in ask(&session, views)?.into_iter().flatten() {
         let sql = format!("SELECT count(), sum(cityHash64(toString(tuple(*)))) FROM {view}");
-        all.insert(format!("clickhouse {view}"), fingerprint(clickhouse(addresses, &sql)?)?);
+        all.insert(format!("clickhouse {view}"), fingerprint(ask(&session, &sql)?)?);
     }
     Ok(all)
 }

@@ -36,8 +36,8 @@ impl ViewWatch {
                 (Box::new(move || timescale(&mut session, &url)), ASK_TIMESCALE_EVERY)
             }
             tapeline_clickhouse::NAME => {
-                let url = app.addresses.clickhouse_url.clone();
-                (Box::new(move || clickhouse(&url)), ASK_CLICKHOUSE_EVERY)
+                let session = tapeline_clickhouse::Session::open(&app.addresses.clickhouse_url)?;
+                (Box::new(move || clickhouse(&session)), ASK_CLICKHOUSE_EVERY)
             }
             other => bail!("there is no view {other}"),
         };
@@ -86,9 +86,9 @@ fn timescale(session: &mut Option<Session>, url: &str) -> Result<Stated> {
     session.query(&sql)?.into_iter().map(|row| stated(row.into_iter().flatten().collect())).collect()
 }
 
-fn clickhouse(url: &str) -> Result<Stated> {
+fn clickhouse(session: &tapeline_clickhouse::Session) -> Result<Stated> {
     let sql = format!("SELECT kafka_partition, next_offset FROM view_offsets WHERE topic = '{}'", topic::SETTLED);
-    tapeline_clickhouse::query(url, &sql)?.into_iter().map(stated).collect()
+    session.query(&sql)?.into_iter().map(stated).collect()
 }
 
 fn stated(row: Vec<String>) -> Result<(i32, i64)> {

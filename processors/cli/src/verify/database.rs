@@ -101,19 +101,20 @@ impl Timescale {
 
 /// The view in ClickHouse below what it stated.
 pub(super) struct Clickhouse {
-    url: String,
+    pub(super) session: tapeline_clickhouse::Session,
     pub(super) stated: Positions,
 }
 
 impl Clickhouse {
     pub(super) fn open(url: &str) -> Result<Self> {
-        let mut clickhouse = Self { url: url.to_owned(), stated: Positions::default() };
+        let session = tapeline_clickhouse::Session::open(url)?;
+        let mut clickhouse = Self { session, stated: Positions::default() };
         clickhouse.stated = positions(&clickhouse.query(STATED_BY_CLICKHOUSE)?)?;
         Ok(clickhouse)
     }
 
     fn query(&self, sql: &str) -> Result<Vec<Vec<Cell>>> {
-        let rows = tapeline_clickhouse::query(&self.url, sql)?;
+        let rows = self.session.query(sql)?;
         Ok(rows.into_iter().map(|row| row.iter().map(|cell| unescaped(cell)).collect()).collect())
     }
 

@@ -26,7 +26,10 @@ pub(super) fn text_hash(text: &[u8]) -> u64 {
 
 /// Up to four bytes, the first one lowest.
 fn word(bytes: &[u8]) -> u32 {
-    bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte))
+    match bytes.try_into() {
+        Ok(bytes) => u32::from_le_bytes(bytes),
+        Err(_) => bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)),
+    }
 }
 
 fn mix(a: &mut u32, b: &mut u32, c: &mut u32) {

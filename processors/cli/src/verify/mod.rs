@@ -114,10 +114,9 @@ fn run(options: &VerifyOptions) -> Result<bool> {
     let (mut audit, differences, views) = checked(&app)?;
     let mut repaired = None;
     if options.repair && !differences.is_empty() {
-        let addresses = &app.addresses;
         report::print(&audit, options.json)?;
         // The snapshot would keep the repair waiting for itself.
-        let rows = repair::repair(&addresses.timescale_url, &addresses.clickhouse_url, &views, &differences)?;
+        let rows = repair::repair(&app.addresses.timescale_url, &views, &differences)?;
         drop(views);
         (audit, _, _) = checked(&app)?;
         repaired = Some(rows);

@@ -23,7 +23,7 @@ const LOCK: &str = "BEGIN; SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'IS
                     LOCK TABLE public.view_offsets IN SHARE ROW EXCLUSIVE MODE";
 
 /// Mends all differences and gives the number of rows. A view over tables mends itself with them.
-pub(super) fn repair(timescale_url: &str, clickhouse_url: &str, views: &Views, all: &[RangeDifference]) -> Result<u64> {
+pub(super) fn repair(timescale_url: &str, views: &Views, all: &[RangeDifference]) -> Result<u64> {
     let of = |database| all.iter().filter(move |at| at.table.database == database && at.table.stored_in.is_some());
     let timescale: Vec<_> = of(Database::Timescale).collect();
     if !timescale.is_empty() {
@@ -31,7 +31,7 @@ pub(super) fn repair(timescale_url: &str, clickhouse_url: &str, views: &Views, a
     }
     for difference in of(Database::Clickhouse) {
         for statement in clickhouse_statements(difference)? {
-            tapeline_clickhouse::execute(clickhouse_url, &statement).context(difference.table.id)?;
+            views.clickhouse.session.execute(&statement).context(difference.table.id)?;
         }
     }
     let stored = all.iter().filter(|difference| difference.table.stored_in.is_some());

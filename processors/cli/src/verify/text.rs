@@ -28,13 +28,20 @@ pub(super) fn decimal(units: i128, buffer: &mut Vec<u8>) {
     if units < 0 {
         buffer.push(b'-');
     }
-    let (whole, fraction) = (units.unsigned_abs() / ONE as u128, units.unsigned_abs() % ONE as u128);
-    match u64::try_from(whole) {
-        Ok(whole) => digits(whole, 1, buffer),
-        Err(_) => buffer.extend_from_slice(whole.to_string().as_bytes()),
-    }
+    let units = units.unsigned_abs();
+    // Divisions of 128 bits are slow, and few amounts need them.
+    let fraction = match u64::try_from(units) {
+        Ok(units) => {
+            digits(units / ONE as u64, 1, buffer);
+            units % ONE as u64
+        }
+        Err(_) => {
+            buffer.extend_from_slice((units / ONE as u128).to_string().as_bytes());
+            (units % ONE as u128) as u64
+        }
+    };
     buffer.push(b'.');
-    digits(fraction as u64, 8, buffer);
+    digits(fraction, 8, buffer);
 }
 
 /// The same without needless zeros, as ClickHouse prints a Decimal.

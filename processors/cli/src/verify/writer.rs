@@ -213,22 +213,22 @@ impl TableFold {
     }
 
     /// Adds a row, whose values `write` gives.
-    pub(super) fn row(&mut self, range: RangeKey, write: impl FnOnce(&mut RowWriter)) {
+    pub(super) fn row(&mut self, range: &RangeKey, write: impl FnOnce(&mut RowWriter)) {
         if let Some(wanted) = &self.wanted {
             if wanted.contains(&(self.table.id, range.clone())) {
                 self.writer.clear();
                 write(&mut self.writer);
-                self.rows.push((range, std::mem::take(&mut self.writer.cells)));
+                self.rows.push((range.clone(), std::mem::take(&mut self.writer.cells)));
             }
             return;
         }
         self.writer.clear();
         write(&mut self.writer);
         let hash = self.writer.hash();
-        if self.open.as_ref().is_none_or(|(open, _)| *open != range) {
+        if self.open.as_ref().is_none_or(|(open, _)| open != range) {
             self.close();
-            let digest = self.digests.remove(&range).unwrap_or_default();
-            self.open = Some((range, digest));
+            let digest = self.digests.remove(range).unwrap_or_default();
+            self.open = Some((range.clone(), digest));
         }
         if let Some((_, digest)) = &mut self.open {
             digest.add(1, hash, &self.writer.amounts);

@@ -3,9 +3,10 @@
 //! Icebergs give up their time with each slice, which the events do not show: among themselves and against others they
 //! are held to price priority only.
 
+use super::FastMap;
 use crate::verify::records::OrderState;
 use smol_str::SmolStr;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use tapeline_schemas::wire::{OrderStatus, Side};
 
 /// What rests in one book: quantity by price, hidden quantity included, units of 10^-8.
@@ -32,7 +33,7 @@ struct Resting {
 /// A book.
 #[derive(Default)]
 pub(super) struct Book {
-    resting: HashMap<i64, Resting>,
+    resting: FastMap<i64, Resting>,
     /// Orders by entry number, by price and side: the queue of each level.
     levels: [BTreeMap<i64, BTreeMap<u64, i64>>; 2],
     entries: u64,

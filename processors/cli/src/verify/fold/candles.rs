@@ -85,7 +85,7 @@ impl MarketRows {
     pub(super) fn add(&mut self, venue: &str, instrument: &str, market: Market) {
         let (venue, instrument) = (clean(venue), clean(instrument));
         if let Some((at, (bid, ask))) = &market.quote {
-            self.quotes.row(RangeKey::Named(venue.to_string()), |row| {
+            self.quotes.row(&RangeKey::Named(venue.to_string()), |row| {
                 row.text(&venue);
                 row.text(&instrument);
                 for level in [bid, ask] {
@@ -105,7 +105,7 @@ impl MarketRows {
             }
             for (begin_us, candle) in &candles {
                 let range = RangeKey::Named(format!("{venue} {instrument} {name}"));
-                self.candles.row(range, |row| {
+                self.candles.row(&range, |row| {
                     row.text(&venue);
                     row.text(&instrument);
                     row.text(name);

@@ -46,7 +46,7 @@ pub(super) fn orders(shared: &Shared, log: &LogReader, partition: i32) -> Result
         }
         if at.offset < stated {
             let range = RangeKey::of(topic::ORDERS, partition, at.offset);
-            rows.row(range, |row| rows_clickhouse::command(row, at, &command));
+            rows.row(&range, |row| rows_clickhouse::command(row, at, &command));
         }
         if command.kind != CommandKind::Unknown {
             part.flow.commands += 1;
@@ -81,7 +81,7 @@ pub(super) fn validated(shared: &Shared, log: &LogReader, partition: i32) -> Res
         let Some(command) = body.read::<ValidatedCommand<'_>>()? else { return Ok(()) };
         if at.offset < stated {
             let range = RangeKey::of(name, partition, at.offset);
-            rows.row(range, |row| rows_clickhouse::accepted(row, at, &command));
+            rows.row(&range, |row| rows_clickhouse::accepted(row, at, &command));
         }
         part.flow.accepted += 1;
         let mut marks = mark::ACCEPTED;
@@ -122,7 +122,7 @@ pub(super) fn rejected(shared: &Shared, log: &LogReader, partition: i32) -> Resu
         let Some(rejection) = body.read::<Rejection<'_>>()? else { return Ok(()) };
         if at.offset < stated {
             let range = RangeKey::of(name, partition, at.offset);
-            verdicts.row(range, |row| rows_clickhouse::rejected(row, at, &rejection));
+            verdicts.row(&range, |row| rows_clickhouse::rejected(row, at, &rejection));
         }
         if at.offset < in_timescale
             && rejection.kind == CommandKind::Place
@@ -131,7 +131,7 @@ pub(super) fn rejected(shared: &Shared, log: &LogReader, partition: i32) -> Resu
             let moment = Moment { partition, offset: at.offset, at_us };
             let id = rejection.command_id;
             let range = RangeKey::of(topic::ORDERS, id_partition(id), id_sequence(id));
-            orders.row(range, |row| timescale_row(row, &moment, &rejection));
+            orders.row(&range, |row| timescale_row(row, &moment, &rejection));
         }
         *part.flow.rejected.entry(rejection.reason.symbol()).or_default() += 1;
         let place = || format!("{name}, partition {partition}, offset {}", at.offset);

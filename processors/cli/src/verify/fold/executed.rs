@@ -1,6 +1,6 @@
 //! Folds one partition of `trades.executed`: orders and their ends, trades, books, and what both views show of them.
 
-use super::Part;
+use super::{FastMap, Part};
 use super::book::Book;
 use super::candles::{Market, MarketRows};
 use super::shared::{Shared, mark};
@@ -13,7 +13,7 @@ use crate::verify::tables::{CH_EXECUTIONS, CH_TRADES, RangeKey, TS_OPEN_ORDERS, 
 use crate::verify::writer::TableFold;
 use anyhow::{Result, anyhow};
 use smol_str::SmolStr;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use tapeline_domain::types::{id_partition, id_sequence};
 use tapeline_kafka::scan::RecordView;
 use tapeline_schemas::topic;
@@ -36,11 +36,17 @@ struct Instrument {
     book: Book,
     market: Market,
     prints: Vec<(i64, i64, i64)>,
+    /// Quantity and notional.
+    traded: (i128, i128),
 }
 
 struct Executed<'s> {
     shared: &'s Shared,
     partition: i32,
+    /// How far each view has folded the partition, and the settler has taken it.
+    in_timescale: i64,
+    in_clickhouse: i64,
+    taken: i64,
     part: Part,
     executions: TableFold,
     trades: TableFold,
@@ -48,8 +54,8 @@ struct Executed<'s> {
     orders: TableFold,
     open_orders: TableFold,
     /// Orders that have not ended, by identity. Those that have are in the digests already: memory is for what is open.
-    open: HashMap<i64, OpenOrder>,
-    instruments: HashMap<SmolStr, Instrument>,
+    open: FastMap<i64, OpenOrder>,
+    instruments: FastMap<SmolStr, Instrument>,
     /// Whether the records below what TimescaleDB states are all read.
     is_beyond: bool,
 }
@@ -59,14 +65,17 @@ pub(super) fn executed(shared: &Shared, log: &LogReader, partition: i32) -> Resu
     let mut fold = Executed {
         shared,
         partition,
+        in_timescale: shared.timescale.at(topic::EXECUTED, partition),
+        in_clickhouse: shared.clickhouse.at(topic::EXECUTED, partition),
+        taken: shared.cut.taken.at(topic::EXECUTED, partition),
         part: Part::default(),
         executions: table(&CH_EXECUTIONS),
         trades: table(&CH_TRADES),
         shown_trades: table(&TS_TRADES),
         orders: table(&TS_ORDERS),
         open_orders: table(&TS_OPEN_ORDERS),
-        open: HashMap::new(),
-        instruments: HashMap::new(),
+        open: FastMap::default(),
+        instruments: FastMap::default(),
         is_beyond: false,
     };
     let (name, until) = (topic::EXECUTED, shared.cut.ends.at(topic::EXECUTED, partition));
@@ -83,17 +92,17 @@ fn place(at: &RecordView<'_>) -> String {
 
 impl Executed<'_> {
     fn add(&mut self, at: &RecordView<'_>, execution: &Execution<'_>) -> Result<()> {
-        if !self.is_beyond && at.offset >= self.shared.timescale.at(topic::EXECUTED, self.partition) {
+        if !self.is_beyond && at.offset >= self.in_timescale {
             self.is_beyond = true;
             self.show_open_orders()?;
         }
         let trade = trade_of(execution);
-        if at.offset < self.shared.clickhouse.at(topic::EXECUTED, self.partition) {
+        if at.offset < self.in_clickhouse {
             let range = RangeKey::of(topic::EXECUTED, self.partition, at.offset);
             if let Some(trade) = &trade {
-                self.trades.row(range.clone(), |row| rows_clickhouse::trade(row, at, execution, trade));
+                self.trades.row(&range, |row| rows_clickhouse::trade(row, at, execution, trade));
             }
-            self.executions.row(range, |row| rows_clickhouse::execution(row, at, execution));
+            self.executions.row(&range, |row| rows_clickhouse::execution(row, at, execution));
         }
         *self.part.flow.executions.entry(execution.kind.symbol()).or_default() += 1;
         let shown = if self.is_beyond { None } else { self.moment(at, execution, trade.as_ref()) };
@@ -131,7 +140,7 @@ impl Executed<'_> {
     fn show(&mut self, moment: &Moment, execution: &Execution<'_>, trade: Option<&Trade<'_, '_>>) {
         if let Some(trade) = trade {
             let range = RangeKey::of(topic::EXECUTED, self.partition, moment.offset);
-            self.shown_trades.row(range, |row| rows_timescale::trade(row, moment, trade));
+            self.shown_trades.row(&range, |row| rows_timescale::trade(row, moment, trade));
             let market = &mut self.instrument(trade.taker.instrument).market;
             market.trade(moment.at_us, trade.trade_id, trade.price, trade.quantity);
         }
@@ -143,7 +152,7 @@ impl Executed<'_> {
     }
 
     fn trade(&mut self, at: &RecordView<'_>, execution: &Execution<'_>, trade: &Trade<'_, '_>) {
-        let passed = at.offset < self.shared.cut.taken.at(topic::EXECUTED, self.partition);
+        let passed = at.offset < self.taken;
         if !self.shared.trades.executed(trade.trade_id, trade.price, trade.quantity, passed) {
             let why = || format!("{}: trade {} was executed before, or can't be", place(at), trade.trade_id);
             self.part.findings.one_verdict.violation(why);
@@ -152,9 +161,8 @@ impl Executed<'_> {
         let print = (execution.validated_at_ms, trade.price, trade.quantity);
         let instrument = self.instrument(trade.taker.instrument);
         instrument.prints.push(print);
-        let sums = self.part.flow.traded.entry(SmolStr::new(trade.taker.instrument)).or_default();
-        sums.0 += i128::from(trade.quantity);
-        sums.1 += i128::from(trade.notional);
+        instrument.traded.0 += i128::from(trade.quantity);
+        instrument.traded.1 += i128::from(trade.notional);
     }
 
     /// Price-time priority.
@@ -224,9 +232,9 @@ impl Executed<'_> {
     fn show_order(&mut self, moment: &Moment, order: &OrderState<'_>, reason: Option<&'static str>) {
         let range = RangeKey::of(topic::ORDERS, id_partition(order.order_id), id_sequence(order.order_id));
         if rows_timescale::is_open(order.status) {
-            self.open_orders.row(range.clone(), |row| rows_timescale::open_order(row, moment, order));
+            self.open_orders.row(&range, |row| rows_timescale::open_order(row, moment, order));
         }
-        self.orders.row(range, |row| rows_timescale::order(row, moment, order, reason));
+        self.orders.row(&range, |row| rows_timescale::order(row, moment, order, reason));
     }
 
     /// The rows of orders that are open where TimescaleDB stands.
@@ -254,6 +262,9 @@ impl Executed<'_> {
         for (name, instrument) in self.instruments {
             self.part.books.push(instrument.book.resting(&name));
             rows.add(OWN_VENUE, &name, instrument.market);
+            if !instrument.prints.is_empty() {
+                self.part.flow.traded.insert(name.clone(), instrument.traded);
+            }
             self.part.flow.prints.insert(name, instrument.prints);
         }
         self.part.tables.extend(rows.into_tables());

@@ -1,12 +1,12 @@
 //! Names as small numbers.
 
+use super::FastMap;
 use smol_str::SmolStr;
-use std::collections::HashMap;
 
 /// Gives each name a number, from 0 on.
 #[derive(Default)]
 pub(super) struct Interner {
-    ids: HashMap<SmolStr, u32>,
+    ids: FastMap<SmolStr, u32>,
     names: Vec<SmolStr>,
 }
 

@@ -33,6 +33,9 @@ use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap};
 use tapeline_schemas::topic;
 
+/// A map that hashes fast: most of a fold's work is to look things up. Seeded, so names can't be chosen to collide.
+type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// Balances by account and asset.
 type Balances = HashMap<(SmolStr, SmolStr), Balance>;
 

@@ -1,7 +1,7 @@
 //! Folds one partition of `trades.settled` with what the validator reserved: conservation at every settled offset, and no
 //! overdraft in the validator's own order, which its journal tells.
 
-use super::Part;
+use super::{FastMap, Part};
 use super::commands::{Reservation, Reservations};
 use super::interner::Interner;
 use super::shared::Shared;
@@ -48,11 +48,14 @@ enum Step {
 
 struct Settled<'s> {
     shared: &'s Shared,
+    /// How far each view has folded the partition.
+    in_timescale: i64,
+    in_clickhouse: i64,
     part: Part,
     settlements: TableFold,
     postings: TableFold,
     names: Interner,
-    balances: HashMap<(u32, u32), Balance>,
+    balances: FastMap<(u32, u32), Balance>,
     /// In the order of the commands, with the interner of whoever read them.
     reservations: std::iter::Peekable<std::vec::IntoIter<(Reservation, usize)>>,
     read_by: &'s [Reservations],
@@ -68,11 +71,13 @@ struct Settled<'s> {
 pub(super) fn settled(shared: &Shared, log: &LogReader, read_by: &[Reservations], partition: i32) -> Result<Part> {
     let mut fold = Settled {
         shared,
+        in_timescale: shared.timescale.at(topic::SETTLED, partition),
+        in_clickhouse: shared.clickhouse.at(topic::SETTLED, partition),
         part: Part::default(),
         settlements: TableFold::new(&CH_SETTLEMENTS, shared.wanted.clone()),
         postings: TableFold::new(&CH_POSTINGS, shared.wanted.clone()),
         names: Interner::default(),
-        balances: HashMap::new(),
+        balances: FastMap::default(),
         reservations: in_order_of_commands(read_by, partition).into_iter().peekable(),
         read_by,
         in_order: true,
@@ -176,12 +181,12 @@ impl Settled<'_> {
 
     fn settle(&mut self, at: &RecordView<'_>, settlement: &Settlement<'_>) -> Result<()> {
         let name = topic::SETTLED;
-        if at.offset < self.shared.clickhouse.at(name, at.partition) {
+        if at.offset < self.in_clickhouse {
             let range = RangeKey::of(name, at.partition, at.offset);
-            self.settlements.row(range.clone(), |row| rows_clickhouse::settlement(row, at, settlement));
+            self.settlements.row(&range, |row| rows_clickhouse::settlement(row, at, settlement));
             for (line, posting) in (0_u16..).zip(&settlement.postings) {
                 let write = |row: &mut _| rows_clickhouse::posting(row, at, settlement, line, posting);
-                self.postings.row(range.clone(), write);
+                self.postings.row(&range, write);
             }
         }
         self.post_lines(at, settlement);
@@ -193,7 +198,7 @@ impl Settled<'_> {
     fn post_lines(&mut self, at: &RecordView<'_>, settlement: &Settlement<'_>) {
         // All lines or none: a record's postings balance only together.
         let is_known = settlement.postings.iter().all(|line| line.bucket != Bucket::Unknown);
-        let is_shown = is_known && at.offset < self.shared.timescale.at(topic::SETTLED, at.partition);
+        let is_shown = is_known && at.offset < self.in_timescale;
         let (mut sums, mut touched) = (std::mem::take(&mut self.sums), std::mem::take(&mut self.touched));
         for line in &settlement.postings {
             let key = (self.names.id(line.account), self.names.id(line.asset));

@@ -39,7 +39,7 @@ pub(super) fn rows(balances: &Balances, wanted: Option<Arc<Wanted>>) -> [TableFo
         total[4] += available + reserved;
         if !account.starts_with(SYSTEM_ACCOUNT_PREFIX) {
             total[0] += available + reserved;
-            traders.row(range.clone(), |row| {
+            traders.row(&range, |row| {
                 row.text(&account);
                 row.text(&asset_text);
                 [available, reserved, available + reserved].into_iter().for_each(|amount| row.amount(amount));
@@ -49,7 +49,7 @@ pub(super) fn rows(balances: &Balances, wanted: Option<Arc<Wanted>>) -> [TableFo
         if let Some(place) = system {
             total[place + 1] += available + reserved;
         }
-        rows.row(range, |row| {
+        rows.row(&range, |row| {
             row.text(&account);
             row.text(&asset_text);
             [available, reserved].into_iter().for_each(|amount| row.amount(amount));
@@ -57,7 +57,7 @@ pub(super) fn rows(balances: &Balances, wanted: Option<Arc<Wanted>>) -> [TableFo
     }
     for (asset, parts) in totals {
         let asset = clean(asset);
-        assets.row(RangeKey::Named(asset.to_string()), |row| {
+        assets.row(&RangeKey::Named(asset.to_string()), |row| {
             row.text(&asset);
             parts.into_iter().for_each(|amount| row.amount(amount));
         });
