@@ -1,9 +1,9 @@
 //! Folds one partition of `trades.executed`: orders and their ends, trades, books, and what both views show of them.
 
-use super::{FastMap, Part};
 use super::book::Book;
 use super::candles::{Market, MarketRows};
 use super::shared::{Shared, mark};
+use super::{FastMap, Part};
 use crate::verify::avro::{WithBytes, read};
 use crate::verify::log::LogReader;
 use crate::verify::records::{Execution, OrderState};

@@ -1,10 +1,10 @@
 //! Folds one partition of `trades.settled` with what the validator reserved: conservation at every settled offset, and no
 //! overdraft in the validator's own order, which its journal tells.
 
-use super::{FastMap, Part};
 use super::commands::{Reservation, Reservations};
 use super::interner::Interner;
 use super::shared::Shared;
+use super::{FastMap, Part};
 use crate::verify::log::{LogReader, VALIDATOR_JOURNAL};
 use crate::verify::records::{JournalEntry, Settlement};
 use crate::verify::rows_clickhouse;
