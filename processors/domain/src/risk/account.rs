@@ -1,12 +1,10 @@
 //! One account: its balances, its open orders and the client order ids that it has used. Holds no rule.
 
-use super::Hold;
-use crate::command::FirstVerdict;
+use super::{FastMap, Hold};
 use crate::image::{Damaged, Field, Source, field_struct};
 use crate::settlement::OrderRest;
 use crate::types::{Account, OrderId, OrderType, Side, Units};
 use smol_str::SmolStr;
-use std::collections::HashMap;
 
 /// A balance in one asset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,9 +46,10 @@ pub(super) struct AccountState {
     pub(super) reference: Option<Account>,
     /// Few assets an account: a short list is faster than a map and has an order.
     balances: Vec<(SmolStr, Balance)>,
-    orders: HashMap<OrderId, OpenOrder>,
-    order_ids: HashMap<SmolStr, OrderId>,
-    verdicts: HashMap<SmolStr, FirstVerdict>,
+    orders: FastMap<OrderId, OpenOrder>,
+    order_ids: FastMap<SmolStr, OrderId>,
+    /// Client order ids that are remembered, with their numbers.
+    used: FastMap<SmolStr, u64>,
     /// The image that it was written into last.
     pub(super) saved_in: u32,
 }
@@ -81,7 +80,7 @@ impl AccountState {
         &self.name
     }
 
-    /// All of it but the remembered verdicts.
+    /// All of it but the client order ids that are remembered.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         self.name.put(out);
         self.reference.put(out);
@@ -156,25 +155,16 @@ impl AccountState {
         }
     }
 
-    /// The first verdict on a client order id: remembered, or that of an order which is open still.
-    pub(super) fn first_verdict(&self, client_order_id: &str) -> Option<FirstVerdict> {
-        let open = || self.order_ids.get(client_order_id);
-        self.verdicts
-            .get(client_order_id)
-            .copied()
-            .or_else(|| open().map(|order_id| FirstVerdict { command_id: *order_id, rejected: None }))
+    /// The number under which a client order id is remembered.
+    pub(super) fn number_of(&self, client_order_id: &str) -> Option<u64> {
+        self.used.get(client_order_id).copied()
     }
 
-    /// The remembered verdict alone.
-    pub(super) fn remembered(&self, client_order_id: &str) -> Option<FirstVerdict> {
-        self.verdicts.get(client_order_id).copied()
-    }
-
-    pub(super) fn remember(&mut self, client_order_id: SmolStr, verdict: FirstVerdict) {
-        self.verdicts.insert(client_order_id, verdict);
+    pub(super) fn remember(&mut self, client_order_id: SmolStr, number: u64) {
+        self.used.insert(client_order_id, number);
     }
 
     pub(super) fn forget(&mut self, client_order_id: &str) {
-        self.verdicts.remove(client_order_id);
+        self.used.remove(client_order_id);
     }
 }

@@ -104,9 +104,8 @@ impl Risk {
         self.remembered_due -= 1;
         let Some(entry) = self.remembered.get(self.remembered_saved) else { return };
         self.remembered_saved += 1;
-        let account = &self.accounts[entry.account as usize];
-        let Some(verdict) = account.remembered(&entry.client_order_id) else { return };
-        let (account, client_order_id) = (account.name().clone(), entry.client_order_id.clone());
+        let account = self.accounts[entry.account as usize].name().clone();
+        let (client_order_id, verdict) = (entry.client_order_id.clone(), entry.verdict);
         let entry = RememberedVerdict { at_ms: entry.at_ms, account, client_order_id, verdict };
         self.blocks.put(|out| {
             REMEMBERED.put(out);
@@ -128,8 +127,7 @@ impl Risk {
         let Some(index) = self.account_by_name.get(&account).copied() else {
             return Err(Damaged(format!("a command of {account} is remembered, which is no account")));
         };
-        self.accounts[index as usize].remember(client_order_id.clone(), verdict);
-        self.remembered.push_back(Remembered { at_ms, account: index, client_order_id });
+        self.keep(Remembered { at_ms, account: index, client_order_id, verdict });
         Ok(())
     }
 }

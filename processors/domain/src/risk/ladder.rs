@@ -1,6 +1,7 @@
 //! The validation ladder: flat, one rung after the other, the first that fails decides. `tests/ladder.txt` is its
 //! table in order of precedence.
 
+use super::account::AccountState;
 use super::{CommandAt, Hold, OpenOrder, Refusal, Risk, only_cancels, refuse, terms};
 use crate::accepted::{Action, Amendment};
 use crate::command::{Command, CommandKind, RejectReason as Why};
@@ -16,8 +17,8 @@ const MAX_NAME_BYTES: usize = 64;
 type Checked = Result<(Action, Option<Hold>), Refusal>;
 
 impl Risk {
-    /// All rungs but the duplicate's.
-    pub(super) fn climb(&self, at: CommandAt, command: &Command) -> Checked {
+    /// All rungs but the duplicate's, for the command's account if there is one.
+    pub(super) fn climb(&self, at: CommandAt, command: &Command, account: Option<&AccountState>) -> Checked {
         well_formed(command)?;
         if !at.in_own_partition {
             return refuse(
@@ -26,21 +27,28 @@ impl Risk {
             );
         }
         match command.kind {
-            CommandKind::Place => self.place(at, command),
-            CommandKind::Amend => self.amend(command),
-            CommandKind::Cancel => self.cancel(command),
-            CommandKind::CancelAll => self.cancel_all(command),
-            CommandKind::Deposit | CommandKind::Withdraw => self.transfer(command),
+            CommandKind::Place => self.place(at, command, account),
+            CommandKind::Amend => self.amend(command, account),
+            CommandKind::Cancel => {
+                let account = account_may(command, account)?;
+                let (target_order_id, order) = target(command, account)?;
+                Ok((Action::Cancel { instrument: order.instrument.clone(), target_order_id }, None))
+            }
+            CommandKind::CancelAll => {
+                let instrument = self.instrument(command)?;
+                account_may(command, account)?;
+                Ok((Action::CancelAll { instrument: instrument.symbol.clone() }, None))
+            }
+            CommandKind::Deposit | CommandKind::Withdraw => transfer(command, account),
         }
     }
 
-    fn place(&self, at: CommandAt, command: &Command) -> Checked {
+    fn place(&self, at: CommandAt, command: &Command, account: Option<&AccountState>) -> Checked {
         let instrument = self.instrument(command)?;
-        self.account_may(command)?;
+        let account = account_may(command, account)?;
         let mut order = terms::order_terms(at.time_ms, command, instrument)?;
-        let state = self.account(&command.account);
-        let open = state.map_or(0, |state| state.open_orders()) as i64;
-        let limit = state.and_then(|state| state.reference.as_ref()).map_or(0, |account| account.max_open_orders);
+        let open = account.open_orders() as i64;
+        let limit = account.reference.as_ref().map_or(0, |reference| reference.max_open_orders);
         if open >= limit {
             return refuse(Why::TooManyOpenOrders, format!("The account has {open} open orders; {limit} are allowed."));
         }
@@ -50,13 +58,13 @@ impl Risk {
         };
         order.reserved = money::reservation(order.side, order.price, order.quantity, order.taker_fee_ppm)
             .or_else(|_| refuse(Why::NotionalTooLarge, "Price times quantity is out of range."))?;
-        let hold = self.funds(command, asset, order.reserved)?;
+        let hold = funds(account, asset, order.reserved)?;
         Ok((Action::Place(order), Some(hold)))
     }
 
-    fn amend(&self, command: &Command) -> Checked {
-        self.account_may(command)?;
-        let (target_order_id, order) = self.target(command)?;
+    fn amend(&self, command: &Command, account: Option<&AccountState>) -> Checked {
+        let account = account_may(command, account)?;
+        let (target_order_id, order) = target(command, account)?;
         let instrument = self.open_instrument(&order.instrument)?;
         if command.quantity.is_none() && command.price.is_none() {
             return refuse(Why::InvalidTerms, "An amend needs a new quantity, a new price or both.");
@@ -78,7 +86,7 @@ impl Risk {
         let needed = money::reservation(order.side, price, leaves, order.taker_fee_ppm)
             .or_else(|_| refuse(Why::NotionalTooLarge, "Price times quantity is out of range."))?;
         let extra = (needed - order.reserved).max(0);
-        let hold = self.funds(command, order.reserve_asset.clone(), extra)?;
+        let hold = funds(account, order.reserve_asset.clone(), extra)?;
         let amendment = Amendment {
             instrument: order.instrument.clone(),
             target_order_id,
@@ -90,41 +98,6 @@ impl Risk {
         Ok((Action::Amend(amendment), Some(hold)))
     }
 
-    fn cancel(&self, command: &Command) -> Checked {
-        self.account_may(command)?;
-        let (target_order_id, order) = self.target(command)?;
-        Ok((Action::Cancel { instrument: order.instrument.clone(), target_order_id }, None))
-    }
-
-    fn cancel_all(&self, command: &Command) -> Checked {
-        let instrument = self.instrument(command)?;
-        self.account_may(command)?;
-        Ok((Action::CancelAll { instrument: instrument.symbol.clone() }, None))
-    }
-
-    fn transfer(&self, command: &Command) -> Checked {
-        self.account_may(command)?;
-        let Some(asset) = command.asset.clone().filter(|asset| is_name(asset)) else {
-            return refuse(Why::InvalidTerms, "A deposit or withdrawal needs an asset (1 to 64 bytes).");
-        };
-        let amount = command.amount.unwrap_or(0);
-        if amount <= 0 || amount > MAX_UNITS {
-            return refuse(Why::InvalidAmount, "The amount must be above zero and below 10,000,000,000.");
-        }
-        if command.kind == CommandKind::Withdraw {
-            let hold = self.funds(command, asset.clone(), amount)?;
-            return Ok((Action::Transfer { asset, amount: -amount }, Some(hold)));
-        }
-        let balance = self.balance(&command.account, &asset);
-        if balance.available.saturating_add(balance.reserved).saturating_add(amount) > MAX_UNITS {
-            return refuse(
-                Why::InvalidAmount,
-                "The balance would reach 10,000,000,000, more than an account can hold.",
-            );
-        }
-        Ok((Action::Transfer { asset, amount }, None))
-    }
-
     fn instrument(&self, command: &Command) -> Result<&Instrument, Refusal> {
         let Some(symbol) = &command.instrument else {
             return refuse(Why::UnknownInstrument, "The command names no instrument.");
@@ -132,54 +105,81 @@ impl Risk {
         let Some(instrument) = self.instruments.get(symbol) else {
             return refuse(Why::UnknownInstrument, format!("There is no instrument {symbol}."));
         };
-        if only_cancels(command.kind) { Ok(instrument) } else { self.open_instrument(symbol) }
+        if only_cancels(command.kind) { Ok(instrument) } else { open(instrument) }
     }
 
     fn open_instrument(&self, symbol: &SmolStr) -> Result<&Instrument, Refusal> {
         match self.instruments.get(symbol) {
             None => refuse(Why::UnknownInstrument, format!("There is no instrument {symbol} any more.")),
-            Some(instrument) if instrument.status != InstrumentStatus::Open => {
-                refuse(Why::InstrumentNotOpen, format!("The instrument {symbol} takes no orders now, only cancels."))
-            }
-            Some(instrument) => Ok(instrument),
+            Some(instrument) => open(instrument),
         }
     }
+}
 
-    fn account_may(&self, command: &Command) -> Result<(), Refusal> {
-        let account = self.account(&command.account).and_then(|state| state.reference.as_ref());
-        match account {
-            None => refuse(Why::UnknownAccount, format!("There is no account {}.", command.account)),
-            Some(account) if account.status != AccountStatus::Active && !only_cancels(command.kind) => refuse(
-                Why::AccountNotActive,
-                format!("The account {} is not active; it may only cancel.", command.account),
+/// The instrument, if it takes orders.
+fn open(instrument: &Instrument) -> Result<&Instrument, Refusal> {
+    if instrument.status == InstrumentStatus::Open {
+        return Ok(instrument);
+    }
+    let symbol = &instrument.symbol;
+    refuse(Why::InstrumentNotOpen, format!("The instrument {symbol} takes no orders now, only cancels."))
+}
+
+fn transfer(command: &Command, account: Option<&AccountState>) -> Checked {
+    let account = account_may(command, account)?;
+    let Some(asset) = command.asset.clone().filter(|asset| is_name(asset)) else {
+        return refuse(Why::InvalidTerms, "A deposit or withdrawal needs an asset (1 to 64 bytes).");
+    };
+    let amount = command.amount.unwrap_or(0);
+    if amount <= 0 || amount > MAX_UNITS {
+        return refuse(Why::InvalidAmount, "The amount must be above zero and below 10,000,000,000.");
+    }
+    if command.kind == CommandKind::Withdraw {
+        let hold = funds(account, asset.clone(), amount)?;
+        return Ok((Action::Transfer { asset, amount: -amount }, Some(hold)));
+    }
+    let balance = account.balance(&asset);
+    if balance.available.saturating_add(balance.reserved).saturating_add(amount) > MAX_UNITS {
+        return refuse(Why::InvalidAmount, "The balance would reach 10,000,000,000, more than an account can hold.");
+    }
+    Ok((Action::Transfer { asset, amount }, None))
+}
+
+/// The account, if it may do what the command asks.
+fn account_may<'a>(command: &Command, account: Option<&'a AccountState>) -> Result<&'a AccountState, Refusal> {
+    let known = account.and_then(|account| Some((account, account.reference.as_ref()?)));
+    match known {
+        None => refuse(Why::UnknownAccount, format!("There is no account {}.", command.account)),
+        Some((_, reference)) if reference.status != AccountStatus::Active && !only_cancels(command.kind) => {
+            refuse(Why::AccountNotActive, format!("The account {} is not active; it may only cancel.", command.account))
+        }
+        Some((account, _)) => Ok(account),
+    }
+}
+
+fn target<'a>(command: &Command, account: &'a AccountState) -> Result<(OrderId, &'a OpenOrder), Refusal> {
+    let Some(target) = &command.target_client_order_id else {
+        return refuse(Why::UnknownOrder, "The command names no order: set target_client_order_id.");
+    };
+    account
+        .order_of(target)
+        .map_or_else(|| refuse(Why::UnknownOrder, format!("The account has no open order {target}.")), Ok)
+}
+
+/// The last rung: whether `amount` is available.
+fn funds(account: &AccountState, asset: SmolStr, amount: Units) -> Result<Hold, Refusal> {
+    let available = account.balance(&asset).available;
+    if available < amount {
+        return refuse(
+            Why::InsufficientFunds,
+            format!(
+                "This needs {} {asset}, and {} {asset} are available.",
+                money::decimal(amount),
+                money::decimal(available)
             ),
-            Some(_) => Ok(()),
-        }
+        );
     }
-
-    fn target(&self, command: &Command) -> Result<(OrderId, &OpenOrder), Refusal> {
-        let Some(target) = &command.target_client_order_id else {
-            return refuse(Why::UnknownOrder, "The command names no order: set target_client_order_id.");
-        };
-        let found = self.account(&command.account).and_then(|state| state.order_of(target));
-        found.map_or_else(|| refuse(Why::UnknownOrder, format!("The account has no open order {target}.")), Ok)
-    }
-
-    /// The last rung: whether `amount` is available.
-    fn funds(&self, command: &Command, asset: SmolStr, amount: Units) -> Result<Hold, Refusal> {
-        let available = self.balance(&command.account, &asset).available;
-        if available < amount {
-            return refuse(
-                Why::InsufficientFunds,
-                format!(
-                    "This needs {} {asset}, and {} {asset} are available.",
-                    money::decimal(amount),
-                    money::decimal(available)
-                ),
-            );
-        }
-        Ok(Hold { asset, amount })
-    }
+    Ok(Hold { asset, amount })
 }
 
 /// The first rung: the names by which all others go.

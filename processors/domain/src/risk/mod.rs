@@ -66,14 +66,19 @@ pub struct CommandAt {
     pub in_own_partition: bool,
 }
 
+/// A map for look-ups alone: in no order, and another one in each process. Seeded, for strangers choose the names in it.
+type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// The validator's state for one partition of accounts.
 #[derive(Debug, Default)]
 pub struct Risk {
-    instruments: HashMap<SmolStr, Instrument>,
+    instruments: FastMap<SmolStr, Instrument>,
     accounts: Vec<AccountState>,
-    account_by_name: HashMap<SmolStr, u32>,
+    account_by_name: FastMap<SmolStr, u32>,
     /// Client order ids in the order in which they came, to forget them after [`DUPLICATE_WINDOW_MS`].
     remembered: VecDeque<Remembered>,
+    /// How many have been forgotten: the number of the first in `remembered`.
+    forgotten: u64,
     walk: Walk,
     blocks: Blocks,
     /// How many of the front of `remembered` the image at work has, and how many it still lacks.
@@ -81,12 +86,13 @@ pub struct Risk {
     remembered_due: usize,
 }
 
-/// A client order id that was used.
+/// A client order id that was used, and the verdict on it.
 #[derive(Debug)]
 struct Remembered {
     at_ms: TimeMs,
     account: u32,
     client_order_id: SmolStr,
+    verdict: FirstVerdict,
 }
 
 impl Risk {
@@ -152,16 +158,21 @@ impl Risk {
     /// Decides on a command; an accepted one has its funds reserved when this returns.
     pub fn decide(&mut self, at: CommandAt, command: &Command) -> Decision {
         self.forget_old(at.time_ms);
-        let first = self.first_verdict(command);
+        let index = self.account_by_name.get(&command.account).copied();
+        let account = index.map(|index| &self.accounts[index as usize]);
+        let first = account.and_then(|account| self.first_verdict(account, &command.client_order_id));
         let checked = match (at.in_own_partition, first) {
             (true, Some(first)) => {
                 return Decision::Rejected(Self::rejection(at, command, duplicate(command, first), Some(first)));
             }
-            _ => self.climb(at, command),
+            _ => self.climb(at, command, account),
         };
         let decision = match checked {
             Ok((action, hold)) => {
-                self.take_effect(at, command, &action, hold);
+                // Only an account that there is gets so far.
+                if let Some(index) = index {
+                    self.take_effect(at, command, index, &action, hold);
+                }
                 Decision::Accepted(Accepted {
                     command_id: at.command_id,
                     account: command.account.clone(),
@@ -173,7 +184,7 @@ impl Risk {
             Err(refusal) => Decision::Rejected(Self::rejection(at, command, refusal, None)),
         };
         if at.in_own_partition {
-            self.remember(at, command, &decision);
+            self.remember(at, command, index, &decision);
         }
         decision
     }
@@ -215,8 +226,13 @@ impl Risk {
         Ok(())
     }
 
-    fn first_verdict(&self, command: &Command) -> Option<FirstVerdict> {
-        self.account(&command.account)?.first_verdict(&command.client_order_id)
+    /// The first verdict on a client order id: remembered, or that of an order which is open still.
+    fn first_verdict(&self, account: &AccountState, client_order_id: &str) -> Option<FirstVerdict> {
+        let number = account.number_of(client_order_id);
+        let entry = number.and_then(|number| self.remembered.get((number - self.forgotten) as usize));
+        let open =
+            || account.order_of(client_order_id).map(|(command_id, _)| FirstVerdict { command_id, rejected: None });
+        entry.map(|entry| entry.verdict).or_else(open)
     }
 
     fn rejection(at: CommandAt, command: &Command, refusal: Refusal, original: Option<FirstVerdict>) -> Rejection {
@@ -234,8 +250,8 @@ impl Risk {
     }
 
     /// Reserves funds and opens the order.
-    fn take_effect(&mut self, at: CommandAt, command: &Command, action: &Action, hold: Option<Hold>) {
-        let state = self.account_entry(&command.account);
+    fn take_effect(&mut self, at: CommandAt, command: &Command, account: u32, action: &Action, hold: Option<Hold>) {
+        let state = self.account_mut(account);
         if let Some(hold) = hold {
             state.reserve(&hold);
         }
@@ -260,11 +276,10 @@ impl Risk {
     }
 
     /// Remembers the verdict of known accounts only, so that made-up account names can't fill the memory.
-    fn remember(&mut self, at: CommandAt, command: &Command, decision: &Decision) {
-        let Some(account) = self.account_by_name.get(&command.account).copied() else { return };
+    fn remember(&mut self, at: CommandAt, command: &Command, account: Option<u32>, decision: &Decision) {
+        let Some(account) = account else { return };
         // Verdicts are written into an image with `remembered`, so none of an account's own fields changes here.
-        let state = &mut self.accounts[account as usize];
-        if state.reference.is_none() {
+        if self.accounts[account as usize].reference.is_none() {
             return;
         }
         let rejected = match decision {
@@ -274,14 +289,20 @@ impl Risk {
         };
         let verdict = FirstVerdict { command_id: at.command_id, rejected };
         let client_order_id = command.client_order_id.clone();
-        state.remember(client_order_id.clone(), verdict);
-        self.remembered.push_back(Remembered { at_ms: at.time_ms, account, client_order_id });
+        self.keep(Remembered { at_ms: at.time_ms, account, client_order_id, verdict });
+    }
+
+    fn keep(&mut self, entry: Remembered) {
+        let number = self.forgotten + self.remembered.len() as u64;
+        self.accounts[entry.account as usize].remember(entry.client_order_id.clone(), number);
+        self.remembered.push_back(entry);
     }
 
     fn forget_old(&mut self, now_ms: TimeMs) {
         while self.remembered.front().is_some_and(|first| now_ms - first.at_ms > DUPLICATE_WINDOW_MS) {
             self.save_oldest();
             if let Some(oldest) = self.remembered.pop_front() {
+                self.forgotten += 1;
                 self.accounts[oldest.account as usize].forget(&oldest.client_order_id);
             }
         }
