@@ -13,7 +13,7 @@ use tapeline_cli::{demo, publish};
 use tapeline_kafka::protocol::Cluster;
 use tapeline_replay::generate::{Config, Generator};
 use tapeline_replay::pace::Pace;
-use tapeline_schemas::{topic, wire};
+use tapeline_schemas::topic;
 use tapeline_tests::parts::{Stack, wait_until, with_stack};
 use tapeline_tests::pipeline::{PROCESSORS, Pipeline};
 
@@ -53,7 +53,7 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
     let started_at = Instant::now();
     demo::introduce(addresses, &publisher, &generator.instruments(), generator.accounts())?;
     println!("{ACCOUNTS} accounts funded after {:.0} s", started_at.elapsed().as_secs_f64());
-    for command in resting_orders(&generator, resting) {
+    for command in generator.resting_orders(resting) {
         publisher.send(&command.account, &command)?;
     }
     publisher.flush()?;
@@ -166,33 +166,4 @@ fn kill_and_measure(stack: &Stack, pipeline: &mut Pipeline<'_>) -> Result<Measur
     })?;
     ensure!(first.len() == KILLED.len(), "a first commit was not seen");
     Ok((first, all))
-}
-
-/// Bids far below the market, each of one lot or of what its notional must be at least.
-fn resting_orders(generator: &Generator, count: u64) -> impl Iterator<Item = wire::Command> {
-    let instruments = generator.instruments();
-    let accounts: Vec<_> = generator.accounts().map(|funded| funded.account.account).collect();
-    let template = generator.accounts().flat_map(|funded| funded.deposits().collect::<Vec<_>>()).next();
-    (0..count).zip(std::iter::repeat(template)).filter_map(move |(number, template)| {
-        let instrument = &instruments[number as usize % instruments.len()];
-        let account = &accounts[(number as usize / 7) % accounts.len()];
-        let levels = 1 + (number % 500) as i64;
-        let floor = instrument.reference_price / 1_000_000 * (1_000_000 - instrument.collar_ppm);
-        let price = (floor / instrument.tick_size + levels) * instrument.tick_size;
-        let lots = instrument.min_notional / (price / 1_000 * (instrument.lot_size / 100_000).max(1)).max(1) + 1;
-        Some(wire::Command {
-            account: account.clone(),
-            client_order_id: format!("rest{number}").into(),
-            kind: wire::CommandKind::Place,
-            instrument: Some(instrument.symbol.clone()),
-            side: Some(wire::Side::Buy),
-            order_type: Some(wire::OrderType::Limit),
-            time_in_force: Some(wire::TimeInForce::Gtc),
-            price: Some(price),
-            quantity: Some(lots * instrument.lot_size),
-            asset: None,
-            amount: None,
-            ..template?
-        })
-    })
 }

@@ -61,6 +61,8 @@ pub struct Config {
     pub commands: Option<u64>,
     /// Mean rate that the times are scaled to, commands a second, 1 to 10,000,000.
     pub rate_per_second: u64,
+    /// Whether all instruments and accounts are equally active; else by Zipf's law, the n-th with a share of 1/n.
+    pub is_uniform: bool,
     /// Share of faulty commands, parts per million, up to 1,000,000.
     pub faulty_ppm: u32,
     /// Time of the first command, milliseconds since the Unix epoch: GTD orders count from it, and client order ids
@@ -77,6 +79,7 @@ impl Config {
             accounts: 5_000,
             commands: None,
             rate_per_second: 1_000,
+            is_uniform: false,
             faulty_ppm: 10_000,
             base_time_ms,
         }
@@ -149,6 +152,30 @@ impl Generator {
     /// one has none, on purpose.
     pub fn accounts(&self) -> impl Iterator<Item = FundedAccount> + '_ {
         self.world.accounts()
+    }
+
+    /// Bids far below the market, to fill the books with: over all accounts and instruments, each as small as the instrument
+    /// allows.
+    pub fn resting_orders(&self, count: u64) -> impl Iterator<Item = wire::Command> + use<> {
+        let instruments = self.instruments();
+        let accounts: Vec<_> = self.accounts().map(|funded| funded.account.account).collect();
+        (0..count).map(move |number| {
+            let instrument = &instruments[number as usize % instruments.len()];
+            let account = &accounts[(number as usize / 7) % accounts.len()];
+            let levels = 1 + (number % 500) as i64;
+            let floor = instrument.reference_price / 1_000_000 * (1_000_000 - instrument.collar_ppm);
+            let price = (floor / instrument.tick_size + levels) * instrument.tick_size;
+            let lots = instrument.min_notional / (price / 1_000 * (instrument.lot_size / 100_000).max(1)).max(1) + 1;
+            wire::Command {
+                instrument: Some(instrument.symbol.clone()),
+                side: Some(wire::Side::Buy),
+                order_type: Some(wire::OrderType::Limit),
+                time_in_force: Some(wire::TimeInForce::Gtc),
+                price: Some(price),
+                quantity: Some(lots * instrument.lot_size),
+                ..blank(account.clone(), format_smolstr!("rest{number}"), wire::CommandKind::Place)
+            }
+        })
     }
 
     fn next_command(&mut self) -> wire::Command {

@@ -9,6 +9,7 @@ use crate::sink_port::KafkaSinkPort;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -25,14 +26,14 @@ use tapeline_runtime::sink::{Sink, SinkError};
 use tapeline_runtime::sink_lane::{SinkLane, SinkSpec};
 use tapeline_runtime::snapshot::{SnapshotSpec, manifests};
 use tapeline_runtime::supervisor::supervise;
-use tapeline_runtime::topology::{Cleanup, Topology};
+use tapeline_runtime::topology::{Cleanup, Problem, Topology};
 use tapeline_schemas::codec::SchemaIds;
 use tapeline_schemas::wire::SnapshotPart;
 
 /// Exit code of a process that another one has taken over from.
 pub const EXIT_FENCED: u8 = 3;
 /// A processor's batch is committed when it has this many records.
-const MAX_BATCH_RECORDS: usize = 5_000;
+pub const MAX_BATCH_RECORDS: usize = 5_000;
 
 /// Builds rules and coding for one life of a lane; fails with a sentence while the registry is away.
 pub type Make<P, C> = fn(&LaneSpec, &Arc<dyn SchemaIds>) -> Result<(P, C), String>;
@@ -99,7 +100,14 @@ impl App {
     /// # Errors
     /// If the topology is wrong; the message names file, key and mend.
     pub fn at(addresses: Addresses) -> Result<Arc<Self>> {
-        let topology = load_topology()?;
+        Self::with(load_topology()?, addresses)
+    }
+
+    /// An app of a topology that was read and checked before; the servers are at `addresses`.
+    ///
+    /// # Errors
+    /// If the registry's address is none.
+    pub fn with(topology: Topology, addresses: Addresses) -> Result<Arc<Self>> {
         let registry = Arc::new(Registry::new(&addresses.registry_url)?);
         Ok(Arc::new(Self {
             topology,
@@ -318,13 +326,23 @@ impl App {
 /// # Errors
 /// All its problems, a line each.
 pub fn load_topology() -> Result<Topology> {
-    let lines = |problems: Vec<tapeline_runtime::topology::Problem>| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    };
-    let topology = Topology::load_default().map_err(|problems| anyhow!(lines(problems)))?;
+    checked(Topology::load_default())
+}
+
+/// Reads and checks the topology in a file.
+///
+/// # Errors
+/// All its problems, a line each.
+pub fn load_topology_at(path: &Path) -> Result<Topology> {
+    checked(Topology::load(path))
+}
+
+fn checked(read: Result<Topology, Vec<Problem>>) -> Result<Topology> {
+    let lines = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let topology = read.map_err(|problems| anyhow!(lines(&problems)))?;
     let problems = topology.check();
     if !problems.is_empty() {
-        bail!(lines(problems));
+        bail!(lines(&problems));
     }
     Ok(topology)
 }

@@ -91,8 +91,8 @@ pub(super) struct World {
     markets: Vec<Market>,
     names: Vec<SmolStr>,
     per_account: u64,
-    /// Sums of Zipf's weights: `zipf[n]` is the weight of the first `n`.
-    zipf: Vec<u64>,
+    /// Sums of weights by rank, by Zipf's law unless all are equal: `weights[n]` is that of the first `n`.
+    weights: Vec<u64>,
     id_prefix: SmolStr,
 }
 
@@ -101,11 +101,11 @@ impl World {
         let (markets, accounts) = (u64::from(config.instruments), u64::from(config.accounts));
         let per_account = (MIN_MEMBERS * markets).div_ceil(accounts).max(MIN_PER_ACCOUNT).min(markets);
         let most_members = (accounts * per_account).div_ceil(markets);
-        let mut zipf = vec![0];
+        let mut weights = vec![0];
         let mut sum = 0;
         for rank in 1..=markets.max(most_members) {
-            sum += (1 << 40) / rank;
-            zipf.push(sum);
+            sum += (1 << 40) / if config.is_uniform { 1 } else { rank };
+            weights.push(sum);
         }
         // Dice of their own: instruments stay the same when the flow's dice are rolled otherwise.
         let mut dice = Dice::new(!config.seed);
@@ -115,7 +115,7 @@ impl World {
             markets: (0..config.instruments as usize).map(|index| Market::new(index, &mut dice)).collect(),
             names: (1..=config.accounts).map(|number| format_smolstr!("gen-{number:05}")).collect(),
             per_account,
-            zipf,
+            weights,
             id_prefix: format_smolstr!("g{:08x}-", run_dice.below(u32::MAX)),
         }
     }
@@ -144,10 +144,10 @@ impl World {
         ((market + rank * self.markets.len()) as u64 / self.per_account) as u32
     }
 
-    /// A number below `count` by Zipf's law.
+    /// A number below `count`, by their weights.
     fn rank(&self, count: usize, dice: &mut Dice) -> usize {
-        let roll = dice.below_u64(self.zipf[count]);
-        self.zipf[..=count].partition_point(|sum| *sum <= roll) - 1
+        let roll = dice.below_u64(self.weights[count]);
+        self.weights[..=count].partition_point(|sum| *sum <= roll) - 1
     }
 
     /// How many accounts trade in `market`: its n-th is the owner of slot `market + n * markets`.
@@ -170,8 +170,8 @@ impl World {
             let mut funds: Vec<(SmolStr, i64)> = slots
                 .map(|slot| {
                     let (market, rank) = (slot % self.markets.len(), slot / self.markets.len());
-                    let active = share(TOTAL_FUNDS / 2, &self.zipf, rank, self.members(market));
-                    quote += share(active, &self.zipf, market, self.markets.len());
+                    let active = share(TOTAL_FUNDS / 2, &self.weights, rank, self.members(market));
+                    quote += share(active, &self.weights, market, self.markets.len());
                     let even = TOTAL_FUNDS / 2 / self.members(market) as u64;
                     (self.markets[market].base_asset.clone(), whole(even + active))
                 })
@@ -187,10 +187,10 @@ impl World {
     }
 }
 
-/// What of `total` belongs to the one of `rank` (from 0) among `count`, by Zipf's law.
-fn share(total: u64, zipf: &[u64], rank: usize, count: usize) -> u64 {
-    let weight = u128::from(zipf[rank + 1] - zipf[rank]);
-    (u128::from(total) * weight / u128::from(zipf[count])) as u64
+/// What of `total` belongs to the one of `rank` (from 0) among `count`, by their weights.
+fn share(total: u64, weights: &[u64], rank: usize, count: usize) -> u64 {
+    let weight = u128::from(weights[rank + 1] - weights[rank]);
+    (u128::from(total) * weight / u128::from(weights[count])) as u64
 }
 
 /// Whole units, one at least.

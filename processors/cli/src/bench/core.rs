@@ -3,7 +3,7 @@
 //! Commands go one by one through validator, executor and settler with their codings, settlements back into the validator,
 //! as in the pipeline. Two flows: the AAPL hour as it really was, where its file is at hand, and a generated one.
 
-use super::flow::{Prepared, generator};
+use super::flow::{Popularity, Prepared, generator};
 use super::report::{Better, Report};
 use crate::demo;
 use crate::rig::Events;
@@ -43,10 +43,10 @@ impl SchemaIds for Ids {
 }
 
 /// A processor with its coding and its state.
-struct Stage<P: Processor, C: Coding<P>> {
+pub(super) struct Stage<P: Processor, C: Coding<P>> {
     processor: P,
     coding: C,
-    state: P::State,
+    pub(super) state: P::State,
     inputs: Vec<String>,
     /// By input.
     next_offsets: Vec<i64>,
@@ -97,20 +97,20 @@ impl<P: Processor, C: Coding<P>> Stage<P, C> {
 }
 
 /// All three stages.
-struct Chain {
-    validator: Stage<tapeline_validator::Validator, tapeline_validator::ValidatorCoding>,
-    executor: Stage<tapeline_executor::Executor, tapeline_executor::ExecutorCoding>,
+pub(super) struct Chain {
+    pub(super) validator: Stage<tapeline_validator::Validator, tapeline_validator::ValidatorCoding>,
+    pub(super) executor: Stage<tapeline_executor::Executor, tapeline_executor::ExecutorCoding>,
     settler: Stage<tapeline_settler::Settler, tapeline_settler::SettlerCoding>,
     /// Time that settlements took in the validator.
     fed_back: Duration,
     /// Of decode, verdict and encode of a command, nanoseconds.
     verdicts: Histogram<u64>,
-    accepted: Vec<(i64, Accepted)>,
+    pub(super) accepted: Vec<(i64, Accepted)>,
     events: u64,
 }
 
 impl Chain {
-    fn new(app: &App) -> Result<Self> {
+    pub(super) fn new(app: &App) -> Result<Self> {
         Ok(Self {
             validator: Stage::new(app, tapeline_validator::NAME, tapeline_validator::make)?,
             executor: Stage::new(app, tapeline_executor::NAME, tapeline_executor::make)?,
@@ -123,7 +123,7 @@ impl Chain {
     }
 
     /// One command through everything.
-    fn run(&mut self, key: &[u8], payload: &[u8]) -> Result<()> {
+    pub(super) fn run(&mut self, key: &[u8], payload: &[u8]) -> Result<()> {
         let (mut verdicts, mut executions, mut settlements) = (Vec::new(), Vec::new(), Vec::new());
         let took = self.validator.take(topic::ORDERS, key, payload, &mut verdicts)?;
         self.verdicts.record(took.as_nanos() as u64)?;
@@ -149,7 +149,7 @@ impl Chain {
     }
 
     /// Lists instruments and accounts, and brings the funds in.
-    fn introduce(&mut self, instruments: &[wire::Instrument], accounts: &[FundedAccount]) -> Result<()> {
+    pub(super) fn introduce(&mut self, instruments: &[wire::Instrument], accounts: &[FundedAccount]) -> Result<()> {
         let mut none = Vec::new();
         let instrument = Encoder::new(topic::INSTRUMENTS.len() as u32);
         let account = Encoder::new(topic::ACCOUNTS.len() as u32);
@@ -170,7 +170,12 @@ impl Chain {
         (0..prepared.len()).filter_map(|index| prepared.get(index)).try_for_each(|out| self.run(out.key, out.payload))
     }
 
-    fn forget_times(&mut self) {
+    /// Time that all stages took.
+    pub(super) fn spent(&self) -> Duration {
+        self.validator.spent + self.executor.spent + self.settler.spent
+    }
+
+    pub(super) fn forget_times(&mut self) {
         self.validator.spent = Duration::ZERO;
         self.executor.spent = Duration::ZERO;
         self.settler.spent = Duration::ZERO;
@@ -182,7 +187,7 @@ impl Chain {
 
 /// Measures both flows.
 pub(super) fn run(app: &App, repetitions: u32, share: u32, events: &mut Events, report: &mut Report) -> Result<()> {
-    let generator = generator()?;
+    let generator = generator(Popularity::Zipf)?;
     let flow = Flow {
         name: "generated flow",
         instruments: generator.instruments(),

@@ -69,9 +69,24 @@ impl Prepared {
     }
 }
 
-/// The generated flow of all cases.
-pub(super) fn generator() -> Result<Generator> {
-    let config = Config { instruments: INSTRUMENTS, accounts: ACCOUNTS, ..Config::new(SEED, demo::now_ms()) };
+/// How orders are spread over instruments and accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Popularity {
+    /// The n-th gets a share of 1/n.
+    Zipf,
+    /// Each gets as much as any other.
+    Uniform,
+}
+
+/// The generated flow of most cases.
+pub(super) fn generator(popularity: Popularity) -> Result<Generator> {
+    generator_over(INSTRUMENTS, ACCOUNTS, popularity)
+}
+
+/// A generated flow over so many instruments and accounts.
+pub(super) fn generator_over(instruments: u32, accounts: u32, popularity: Popularity) -> Result<Generator> {
+    let is_uniform = popularity == Popularity::Uniform;
+    let config = Config { instruments, accounts, is_uniform, ..Config::new(SEED, demo::now_ms()) };
     Ok(Generator::new(config)?)
 }
 

@@ -10,8 +10,10 @@
 //!
 //! What is absent: a verdict by exit code on a figure. It is 0 if every case ran and its results were right.
 
+mod ceiling;
 mod core;
 mod flow;
+mod growth;
 mod load;
 mod pipeline;
 mod report;
@@ -22,6 +24,7 @@ use crate::parts;
 use crate::rig::{Events, Site};
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use flow::Popularity;
 use load::Pace;
 use pipeline::{Mode, Pipeline, Setup};
 use report::{Goal, Report};
@@ -58,8 +61,11 @@ const SATURATING_COMMANDS: usize = 500_000;
 /// A short run's share.
 const SHORT: u32 = 10;
 
-/// The name of what needs no servers.
+/// The names of what needs no servers.
 const CORE: &str = "core";
+const GROWTH: &str = "growth";
+/// The name of what runs without components.
+const CEILING: &str = "ceiling";
 
 /// A case of the pipeline.
 struct Case {
@@ -70,28 +76,49 @@ struct Case {
     goals: &'static [Goal],
 }
 
-const CASES: [Case; 5] = [
+/// What most cases have.
+const ZIPF_OVER_FOUR: Setup = Setup { mode: Mode::Separate, views: false, partitions: 4, popularity: Popularity::Zipf };
+
+const CASES: [Case; 8] = [
     Case {
         name: "saturation, separate binaries",
-        setup: Setup { mode: Mode::Separate, views: false },
+        setup: ZIPF_OVER_FOUR,
         rate_per_second: None,
         goals: &[Goal::throughput(100_000.0)],
     },
     Case {
+        name: "saturation, separate binaries, 2 partitions",
+        setup: Setup { partitions: 2, ..ZIPF_OVER_FOUR },
+        rate_per_second: None,
+        goals: &[],
+    },
+    Case {
+        name: "saturation, separate binaries, 1 partition",
+        setup: Setup { partitions: 1, ..ZIPF_OVER_FOUR },
+        rate_per_second: None,
+        goals: &[],
+    },
+    Case {
+        name: "saturation, separate binaries, uniform flow",
+        setup: Setup { popularity: Popularity::Uniform, ..ZIPF_OVER_FOUR },
+        rate_per_second: None,
+        goals: &[],
+    },
+    Case {
         name: "saturation, one process",
-        setup: Setup { mode: Mode::OneProcess, views: false },
+        setup: Setup { mode: Mode::OneProcess, ..ZIPF_OVER_FOUR },
         rate_per_second: None,
         goals: &[Goal::throughput(200_000.0)],
     },
     Case {
         name: "saturation, one process with both views",
-        setup: Setup { mode: Mode::OneProcess, views: true },
+        setup: Setup { mode: Mode::OneProcess, views: true, ..ZIPF_OVER_FOUR },
         rate_per_second: None,
         goals: &[Goal::throughput(40_000.0)],
     },
     Case {
         name: "open loop, separate binaries",
-        setup: Setup { mode: Mode::Separate, views: false },
+        setup: ZIPF_OVER_FOUR,
         rate_per_second: Some(OPEN_LOOP_PER_SECOND),
         goals: &[
             Goal::latency("3 settled", 0.5, 20.0),
@@ -101,7 +128,7 @@ const CASES: [Case; 5] = [
     },
     Case {
         name: "open loop, separate binaries with both views",
-        setup: Setup { mode: Mode::Separate, views: true },
+        setup: Setup { views: true, ..ZIPF_OVER_FOUR },
         rate_per_second: Some(OPEN_LOOP_PER_SECOND),
         goals: &[
             Goal::latency(tapeline_timescale::NAME, 0.99, 250.0),
@@ -130,17 +157,32 @@ pub fn bench(options: &BenchOptions) -> Result<ExitCode> {
 /// # Errors
 /// If something could not run, or if a result is wrong.
 pub fn run(options: &BenchOptions, home: &Path, executables: &Path) -> Result<()> {
-    let site = Site::new(home, executables, 1)?;
+    let mut site = Site::new(home, executables, 1)?;
     let mut events = Events::create(&home.join("events.txt"))?;
     let mut report = Report::default();
     if CORE.contains(&options.only) {
         core::run(&site.app, options.repetitions, share(options), &mut events, &mut report)?;
     }
-    let mut cases = CASES.iter().filter(|case| case.name.contains(&options.only));
-    let ran = cases.try_for_each(|case| run_case(options, &site, case, &mut events, &mut report));
+    if GROWTH.contains(&options.only) {
+        growth::run(&site.app, options.repetitions, share(options), &mut events, &mut report)?;
+    }
+    let ran = on_servers(options, &mut site, &mut events, &mut report);
     site.parts(&["down"])?;
     ran?;
     report.write(&home.join("report.md"), &mut events)
+}
+
+fn on_servers(options: &BenchOptions, site: &mut Site, events: &mut Events, report: &mut Report) -> Result<()> {
+    if CEILING.contains(&options.only) {
+        site.partition(ZIPF_OVER_FOUR.partitions)?;
+        let commands = SATURATING_COMMANDS / share(options) as usize;
+        ceiling::run(site, options.repetitions, commands, events, report).context(CEILING)?;
+    }
+    for case in CASES.iter().filter(|case| case.name.contains(&options.only)) {
+        site.partition(case.setup.partitions)?;
+        run_case(options, site, case, events, report)?;
+    }
+    Ok(())
 }
 
 const fn share(options: &BenchOptions) -> u32 {

@@ -1,6 +1,6 @@
 //! The pipeline on its stack, and windows in which a load goes through it.
 
-use super::flow::{Prepared, encoder, generator};
+use super::flow::{Popularity, Prepared, encoder, generator};
 use super::load::{Pace, publish};
 use super::usage::{Usage, usage};
 use super::views::ViewWatch;
@@ -46,6 +46,9 @@ pub(super) struct Setup {
     pub(super) mode: Mode,
     /// Whether both views are kept.
     pub(super) views: bool,
+    /// Partitions of each topic that has several.
+    pub(super) partitions: i32,
+    pub(super) popularity: Popularity,
 }
 
 /// Components at work, with instruments listed and accounts funded.
@@ -56,7 +59,6 @@ pub(super) struct Pipeline<'a> {
     flow: Generator,
     encoder: Encoder<wire::Command>,
     publisher: Publisher,
-    partitions: i32,
 }
 
 /// What a window has shown.
@@ -81,15 +83,13 @@ impl<'a> Pipeline<'a> {
     pub(super) fn start(site: &'a Site, setup: Setup) -> Result<Self> {
         site.fresh()?;
         let addresses = &site.app.addresses;
-        let partitions = site.app.topology.topic(topic::ORDERS).map_or(0, |orders| orders.partitions);
         let mut pipeline = Self {
             site,
             setup,
             members: Vec::new(),
-            flow: generator()?,
+            flow: generator(setup.popularity)?,
             encoder: encoder(&site.app)?,
             publisher: Publisher::open(&addresses.kafka, "upstream")?,
-            partitions,
         };
         match setup.mode {
             Mode::Separate => {
@@ -129,7 +129,7 @@ impl<'a> Pipeline<'a> {
 
     /// Sends so many commands and waits until everything has taken them. `watched`: tells latencies too.
     pub(super) fn window(&mut self, commands: usize, pace: Pace, watched: bool) -> Result<Window> {
-        let prepared = Prepared::take(&mut self.flow, commands, &self.encoder, self.partitions)?;
+        let prepared = Prepared::take(&mut self.flow, commands, &self.encoder, self.setup.partitions)?;
         ensure!(prepared.len() == commands, "the flow has ended");
         let app = &self.site.app;
         let admin = Admin::connect(&app.addresses.kafka)?;

@@ -135,13 +135,22 @@ impl Report {
     }
 
     /// Adds a figure that was seen so often. The median is judged.
-    pub(super) fn row(&mut self, figure: &str, goal: f64, better: Better, mut seen: Vec<f64>) {
+    pub(super) fn row(&mut self, figure: &str, goal: f64, better: Better, seen: Vec<f64>) {
+        self.line(figure, &number(goal), |median| better.verdict(goal, median), seen);
+    }
+
+    /// Adds a figure without a goal.
+    pub(super) fn figure(&mut self, figure: &str, seen: Vec<f64>) {
+        self.line(figure, "", |_| String::new(), seen);
+    }
+
+    fn line(&mut self, figure: &str, goal: &str, verdict: impl Fn(f64) -> String, mut seen: Vec<f64>) {
         seen.sort_by(f64::total_cmp);
         let [Some(least), Some(median), Some(most)] = [seen.first(), seen.get(seen.len() / 2), seen.last()] else {
             return;
         };
-        let cells = [goal, *least, *median, *most].map(number).join(" | ");
-        self.goals.push_str(&format!("| {figure} | {cells} | {} |\n", better.verdict(goal, *median)));
+        let cells = [*least, *median, *most].map(number).join(" | ");
+        self.goals.push_str(&format!("| {figure} | {goal} | {cells} | {} |\n", verdict(*median)));
     }
 
     fn percentiles(&mut self, case: &str, windows: &[Window]) -> Result<()> {

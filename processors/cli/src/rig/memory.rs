@@ -53,7 +53,7 @@ pub(crate) fn peak(curve: &Curve) -> f64 {
 }
 
 /// Resident set size of a process, if it runs.
-fn resident_mib(process_id: u32) -> Option<f64> {
+pub(crate) fn resident_mib(process_id: u32) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).ok()?;
     let kib: f64 =
         status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()?;

@@ -5,5 +5,5 @@ mod memory;
 mod site;
 
 pub(crate) use events::Events;
-pub(crate) use memory::{Curve, MemoryWatch, peak};
+pub(crate) use memory::{Curve, MemoryWatch, peak, resident_mib};
 pub(crate) use site::{BROKERS, REGISTRY, Site, broker_index, servers};

@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tapeline_kafka::admin::Admin;
-use tapeline_kafka::app::App;
+use tapeline_kafka::app::{App, load_topology_at};
 use tapeline_runtime::addresses::Addresses;
+use tapeline_runtime::topology::{EMBEDDED, TOPOLOGY_VARIABLE, Topology};
 
 /// Variables that would lead the run to servers that are not its own.
 const FOREIGN_ADDRESSES: [&str; 4] =
@@ -37,6 +38,8 @@ pub(crate) struct Site {
     home: PathBuf,
     logs: PathBuf,
     brokers: u16,
+    /// The topology file of the components, if it is not theirs by default.
+    topology: Option<PathBuf>,
 }
 
 impl Site {
@@ -62,7 +65,20 @@ impl Site {
         fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
         let app = App::at(Addresses::local(port_offset, brokers))?;
         let executables = executables.to_path_buf();
-        Ok(Self { app, executables, home: home.to_path_buf(), logs, brokers })
+        Ok(Self { app, executables, home: home.to_path_buf(), logs, brokers, topology: None })
+    }
+
+    /// From the next [`Self::fresh`] on, topics of several partitions have `partitions` of them.
+    pub(crate) fn partition(&mut self, partitions: i32) -> Result<()> {
+        let text = match Topology::default_path() {
+            Some(path) => fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?,
+            None => EMBEDDED.to_owned(),
+        };
+        let path = self.home.join("topology.toml");
+        fs::write(&path, partitioned(&text, partitions)).with_context(|| format!("writing {}", path.display()))?;
+        self.app = App::with(load_topology_at(&path)?, self.app.addresses.clone())?;
+        self.topology = Some(path);
+        Ok(())
     }
 
     /// The file for the log `name`.
@@ -73,6 +89,9 @@ impl Site {
     /// Gives a command this stack's environment.
     pub(crate) fn environment(&self, command: &mut Command) {
         command.env(parts::HOME_VARIABLE, &self.home).env("TAPELINE_BROKERS", self.brokers.to_string());
+        if let Some(topology) = &self.topology {
+            command.env(TOPOLOGY_VARIABLE, topology);
+        }
         if std::env::var_os("TAPELINE_CACHE").is_none_or(|cache| cache.is_empty()) {
             // The downloads of the stack beside this one.
             command.env("TAPELINE_CACHE", self.home.with_file_name("cache"));
@@ -154,6 +173,13 @@ impl Site {
     }
 }
 
+/// A topology's text in which topics of several partitions have `partitions` of them.
+fn partitioned(text: &str, partitions: i32) -> String {
+    let several = |line: &str| line.strip_prefix("partitions = ").is_some_and(|count| count != "1");
+    let replaced = |line: &str| if several(line) { format!("partitions = {partitions}") } else { line.to_owned() };
+    text.lines().map(|line| replaced(line) + "\n").collect()
+}
+
 /// Which of [`BROKERS`] has this node id.
 pub(crate) fn broker_index(node_id: i32) -> Option<usize> {
     usize::try_from(node_id - 1).ok().filter(|index| *index < BROKERS.len())
@@ -172,4 +198,19 @@ fn run(command: &mut Command, arguments: &[&str], log: &Path) -> Result<()> {
         bail!("`parts.sh {}` failed ({status}): see {}", arguments.join(" "), log.display());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topology_is_partitioned_anew_where_it_has_several() {
+        let text = partitioned(EMBEDDED, 2);
+        let topology = Topology::parse(&text, "partitioned").map(|topology| (topology.check(), topology));
+        let Ok((problems, topology)) = topology else { panic!("{topology:?}") };
+        assert_eq!(problems, []);
+        let of = |name: &str| topology.topic(name).map(|topic| topic.partitions);
+        assert_eq!([of("orders"), of("validator.journal"), of("reference.instruments")], [Some(2), Some(2), Some(1)]);
+    }
 }

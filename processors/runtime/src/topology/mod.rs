@@ -24,7 +24,8 @@ pub const TOPOLOGY_VARIABLE: &str = "TAPELINE_TOPOLOGY";
 const FILE_NAME: &str = "topology.toml";
 
 /// The topology that this build was made with, used where there is no file.
-const EMBEDDED: &str = include_str!("../../../../topology.toml");
+/// Text of the topology that this build was made with.
+pub const EMBEDDED: &str = include_str!("../../../../topology.toml");
 
 /// The parsed topology file; each list is in the file's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
