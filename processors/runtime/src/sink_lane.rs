@@ -3,7 +3,7 @@
 //! The group's offsets follow for the tools' sake; no start ever reads them. After any failure the loop is dropped and
 //! built anew ([`crate::supervisor`]); what was written twice changes nothing, see [`Sink::write`].
 
-use crate::dead_letter::{Entry, Place, UNKNOWN_SCHEMA, dead_letter};
+use crate::dead_letter::{Entry, UNKNOWN_SCHEMA, dead_letter};
 use crate::event_decoder::EventDecoder;
 use crate::lane::{InputSpec, LaneError, SPARE_AFTER};
 use crate::metrics::{Counts, LaneMetrics, count};
@@ -69,6 +69,9 @@ pub struct SinkSpec {
     pub linger: Duration,
 }
 
+/// Input, partition and offset of a record.
+type InputPlace = (usize, i32, i64);
+
 /// One sink on one thread.
 pub struct SinkLane<S: Sink, Q: SinkPort> {
     spec: SinkSpec,
@@ -78,7 +81,7 @@ pub struct SinkLane<S: Sink, Q: SinkPort> {
     metrics: LaneMetrics,
     positions: BTreeMap<InputPartition, i64>,
     /// Dead letters of the inputs, by where they came from, with their reasons: a rebuilt view repeats none.
-    dead: HashMap<Place, String>,
+    dead: HashMap<InputPlace, String>,
     joined_at: Instant,
 }
 
@@ -201,7 +204,7 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
         outcomes: &mut Counts<(usize, &'static str)>,
     ) -> Result<Option<Event>, LaneError> {
         let input = &self.spec.inputs[record.input];
-        let place = Place { topic: input.topic.clone(), partition: record.partition, offset: record.offset };
+        let place = (record.input, record.partition, record.offset);
         let known = self.dead.get(&place);
         if known.is_some_and(|reason| reason == UNKNOWN_SCHEMA) {
             // Its schema may be registered by now. Dead it is all the same: else a rebuilt view would hold one more record.
@@ -236,15 +239,17 @@ fn commanded_at(event: &Event) -> Option<i64> {
     }
 }
 
-fn known_dead_letters<Q: SinkPort>(spec: &SinkSpec, port: &Q) -> Result<HashMap<Place, String>, LaneError> {
+fn known_dead_letters<Q: SinkPort>(spec: &SinkSpec, port: &Q) -> Result<HashMap<InputPlace, String>, LaneError> {
     let mut known = HashMap::new();
-    for input in &spec.inputs {
+    for (index, input) in spec.inputs.iter().enumerate() {
         let topic = format!("{}{DEAD_LETTER_SUFFIX}", input.topic);
         for partition in 0..port.partitions(&topic)? {
             let mut reader = port.reader(&topic, partition, 0)?;
             while let Some(record) = reader.next()? {
-                if let Ok(Entry::Letter(letter)) = Entry::read(&record.headers) {
-                    known.insert(letter.source, letter.reason);
+                if let Ok(Entry::Letter(letter)) = Entry::read(&record.headers)
+                    && letter.source.topic == input.topic
+                {
+                    known.insert((index, letter.source.partition, letter.source.offset), letter.reason);
                 }
             }
         }
