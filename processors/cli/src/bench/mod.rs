@@ -81,7 +81,7 @@ const ZIPF_OVER_FOUR: Setup = Setup { mode: Mode::Separate, views: false, partit
 
 const CASES: [Case; 8] = [
     Case {
-        name: "saturation, separate binaries",
+        name: "saturation, separate binaries, 4 partitions",
         setup: ZIPF_OVER_FOUR,
         rate_per_second: None,
         goals: &[Goal::throughput(100_000.0)],
