@@ -316,3 +316,41 @@ fn a_new_image_replaces_one_at_work() {
     assert_eq!(read.balance("account2", "Q").available, 7 * ONE);
     assert_eq!(sorted(&mut read), sorted(&mut risk));
 }
+
+/// However many open orders and assets an account has, no block of its image outgrows a record: a snapshot that can't be
+/// written would stop the validator for good.
+#[test]
+fn an_account_with_many_orders_and_assets_is_cut() {
+    const BLOCK_BYTES: usize = 32 << 10;
+    const LARGEST_BLOCK_BYTES: usize = 128 << 10;
+    let (mut risk, mut feeder) = (introduced(), Feeder::default());
+    risk.set_account(Account { id: name(0).into(), status: AccountStatus::Active, max_open_orders: 50_000 });
+    risk.settle(&settlement(&name(0), &[("Q", Bucket::Available, 9_000_000 * ONE)], None)).unwrap();
+    for asset in 0..3_000 {
+        let line = (&*format!("asset{asset}"), Bucket::Available, ONE);
+        risk.settle(&settlement(&name(0), &[line], None)).unwrap();
+    }
+    for number in 0..30_000 {
+        let order = Command {
+            client_order_id: format!("an order with a long name, number {number}").into(),
+            side: Some(Side::Buy),
+            order_type: Some(OrderType::Limit),
+            quantity: Some(ONE),
+            price: Some(100 * ONE),
+            ..command(CommandKind::Place, 0, 0)
+        };
+        assert!(feeder.decide(&mut risk, &order).starts_with("Accepted"));
+    }
+    let mut blocks = Vec::new();
+    risk.begin_image(BLOCK_BYTES);
+    // A change in the middle of it: the account goes in as it was.
+    risk.settle(&settlement(&name(0), &[("Q", Bucket::Available, ONE)], None)).unwrap();
+    rest(&mut risk, &mut blocks);
+    let largest = blocks.iter().map(Vec::len).max().unwrap();
+    assert!(largest < LARGEST_BLOCK_BYTES, "{largest} bytes in one block");
+    let mut read = Risk::default();
+    read.read_image(&blocks).unwrap();
+    assert_eq!(read.open_orders(&name(0)), 30_000);
+    risk.settle(&settlement(&name(0), &[("Q", Bucket::Available, -ONE)], None)).unwrap();
+    assert_eq!(sorted(&mut read), sorted(&mut risk));
+}

@@ -164,15 +164,21 @@ impl<N: Send + Sync + 'static> ClientContext for LastingContext<N> {
 
 impl ConsumerContext for LastingContext {}
 
-/// How far a lane's own topics, journal and snapshots, have been written.
+/// How far a lane's own topics, journal and snapshots, have been written, and what could not be.
 pub(crate) struct Written {
     own_topics: Vec<String>,
     next_offsets: Mutex<HashMap<(usize, i32), i64>>,
+    first_failure: Mutex<Option<String>>,
 }
 
 impl Written {
     pub(crate) fn new(own_topics: Vec<String>) -> Self {
-        Self { own_topics, next_offsets: Mutex::default() }
+        Self { own_topics, next_offsets: Mutex::default(), first_failure: Mutex::default() }
+    }
+
+    /// Why the first record that could not be delivered was not.
+    pub(crate) fn first_failure(&self) -> Option<String> {
+        self.first_failure.lock().ok()?.clone()
     }
 
     /// The offset after the newest delivered record.
@@ -185,14 +191,23 @@ impl Written {
 impl ProducerContext for LastingContext<Written> {
     type DeliveryOpaque = ();
 
-    /// A record that was not delivered fails its transaction.
+    /// A record that was not delivered fails its transaction. The first one tells why; those after it are only given up.
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Written { own_topics, next_offsets } = &self.notes;
-        if let Ok(message) = result
-            && let Some(place) = own_topics.iter().position(|own| own == message.topic())
-            && let Ok(mut next_offsets) = next_offsets.lock()
-        {
-            next_offsets.insert((place, message.partition()), message.offset() + 1);
+        let Written { own_topics, next_offsets, first_failure } = &self.notes;
+        match result {
+            Ok(message) => {
+                if let Some(place) = own_topics.iter().position(|own| own == message.topic())
+                    && let Ok(mut next_offsets) = next_offsets.lock()
+                {
+                    next_offsets.insert((place, message.partition()), message.offset() + 1);
+                }
+            }
+            Err((error, message)) => {
+                if let Ok(mut first) = first_failure.lock() {
+                    let (topic, partition) = (message.topic(), message.partition());
+                    first.get_or_insert_with(|| format!("a record of {topic}, partition {partition}: {error}"));
+                }
+            }
         }
     }
 }

@@ -124,6 +124,16 @@ impl KafkaPort {
         producer_error(doing, error, self.producer.client().fatal_error())
     }
 
+    /// An error of the producer with what led to it: all calls after a failed delivery say only that the transaction failed.
+    fn explained(&self, error: PortError) -> PortError {
+        take_deliveries(&self.producer);
+        match (error, self.producer.context().notes.first_failure()) {
+            (PortError::Away(text), Some(cause)) => PortError::Away(format!("{text}; {cause}")),
+            (PortError::Fatal(text), Some(cause)) => PortError::Fatal(format!("{text}; {cause}")),
+            (error, _) => error,
+        }
+    }
+
     /// What the group has to say, if anything. Partitions are passed on only when nobody else can write for them: the
     /// member is in the group by then, so that no other one takes this producer for a zombie's.
     fn next_event(&mut self) -> Option<Result<Polled, PortError>> {
@@ -260,7 +270,7 @@ impl Port for KafkaPort {
     }
 
     fn send(&mut self, out: OutView<'_>) -> Result<(), PortError> {
-        send(&self.producer, out)
+        send(&self.producer, out).map_err(|error| self.explained(error))
     }
 
     fn commit(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {
@@ -276,8 +286,9 @@ impl Port for KafkaPort {
                 self.producer.send_offsets_to_transaction(&list, &member, REQUEST_TIMEOUT)
             })?;
         }
-        flush(&self.producer)?;
-        repeat(&self.producer, "committing", || self.producer.commit_transaction(REQUEST_TIMEOUT))?;
+        let committed = flush(&self.producer)
+            .and_then(|()| repeat(&self.producer, "committing", || self.producer.commit_transaction(REQUEST_TIMEOUT)));
+        committed.map_err(|error| self.explained(error))?;
         self.in_transaction = false;
         Ok(())
     }

@@ -54,6 +54,34 @@ pub(super) struct AccountState {
     pub(super) saved_in: u32,
 }
 
+/// Most balances, and most open orders, in a piece.
+const MOST_IN_PIECE: usize = 128;
+
+/// A part of an account, as an image holds it.
+pub(super) struct Piece<'a> {
+    account: &'a AccountState,
+    /// Whether reference data stands in it.
+    pub(super) is_first: bool,
+    balances: &'a [(SmolStr, Balance)],
+    order_ids: &'a [OrderId],
+}
+
+impl Piece<'_> {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        self.account.name.put(out);
+        if self.is_first {
+            self.account.reference.put(out);
+        }
+        (self.balances.len() as u64).put(out);
+        self.balances.iter().for_each(|balance| balance.put(out));
+        (self.order_ids.len() as u64).put(out);
+        for order_id in self.order_ids {
+            order_id.put(out);
+            self.account.orders[order_id].put(out);
+        }
+    }
+}
+
 field_struct! {
     Balance { available, reserved }
     OpenOrder {
@@ -80,32 +108,43 @@ impl AccountState {
         &self.name
     }
 
-    /// All of it but the client order ids that are remembered.
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
-        self.name.put(out);
-        self.reference.put(out);
-        self.balances.put(out);
+    /// Gives all of it but the client order ids that are remembered to `write`, in pieces: what an image takes at once is
+    /// never cut, and an account may have more open orders than fit into a record. [`Self::get`] reads the first piece,
+    /// [`Self::get_more`] each further one.
+    pub(super) fn each_piece(&self, mut write: impl FnMut(Piece<'_>)) {
         // By identity, so that the same state gives the same bytes.
         let mut order_ids: Vec<OrderId> = self.orders.keys().copied().collect();
         order_ids.sort_unstable();
-        (order_ids.len() as u64).put(out);
-        for order_id in order_ids {
-            order_id.put(out);
-            self.orders[&order_id].put(out);
+        let (mut balances, mut orders) = (self.balances.chunks(MOST_IN_PIECE), order_ids.chunks(MOST_IN_PIECE));
+        let mut is_first = true;
+        loop {
+            let (balances, order_ids) = (balances.next(), orders.next());
+            if !is_first && balances.is_none() && order_ids.is_none() {
+                return;
+            }
+            let (balances, order_ids) = (balances.unwrap_or_default(), order_ids.unwrap_or_default());
+            write(Piece { account: self, is_first, balances, order_ids });
+            is_first = false;
         }
     }
 
     pub(super) fn get(from: &mut Source<'_>) -> Result<Self, Damaged> {
         let mut account = Self::new(Field::get(from)?);
         account.reference = Field::get(from)?;
-        account.balances = Field::get(from)?;
+        account.get_more(from)?;
+        Ok(account)
+    }
+
+    /// Takes balances and orders of a further piece, whose account's name has been read.
+    pub(super) fn get_more(&mut self, from: &mut Source<'_>) -> Result<(), Damaged> {
+        self.balances.extend(Vec::<(SmolStr, Balance)>::get(from)?);
         for (order_id, order) in Vec::<(OrderId, OpenOrder)>::get(from)? {
-            account.open_order(order_id, order);
+            self.open_order(order_id, order);
         }
-        if account.orders.len() == account.order_ids.len() {
-            Ok(account)
+        if self.orders.len() == self.order_ids.len() {
+            Ok(())
         } else {
-            Err(Damaged(format!("two open orders of {} share an identity", account.name)))
+            Err(Damaged(format!("two open orders of {} share an identity", self.name)))
         }
     }
 

@@ -12,6 +12,8 @@ use smol_str::SmolStr;
 const INSTRUMENT: u8 = 0;
 const ACCOUNT: u8 = 1;
 const REMEMBERED: u8 = 2;
+/// More balances and orders of an account that stands before it.
+const MORE_OF_ACCOUNT: u8 = 3;
 
 impl Image for Risk {
     fn begin_image(&mut self, block_bytes: usize) {
@@ -55,6 +57,7 @@ impl Image for Risk {
                 match u8::get(&mut from)? {
                     INSTRUMENT => self.set_instrument(Field::get(&mut from)?),
                     ACCOUNT => self.adopt_account(AccountState::get(&mut from)?)?,
+                    MORE_OF_ACCOUNT => self.adopt_more(&mut from)?,
                     REMEMBERED => remembered.push(RememberedVerdict::get(&mut from)?),
                     other => return Err(Damaged(format!("an entity of kind {other} has no place in a risk state"))),
                 }
@@ -82,9 +85,12 @@ impl Risk {
         let account = &mut self.accounts[index as usize];
         if account.saved_in != self.walk.image() {
             account.saved_in = self.walk.image();
-            self.blocks.put(|out| {
-                ACCOUNT.put(out);
-                account.put(out);
+            let blocks = &mut self.blocks;
+            account.each_piece(|piece| {
+                blocks.put(|out| {
+                    if piece.is_first { ACCOUNT } else { MORE_OF_ACCOUNT }.put(out);
+                    piece.put(out);
+                });
             });
         }
     }
@@ -120,6 +126,14 @@ impl Risk {
         }
         self.accounts.push(account);
         Ok(())
+    }
+
+    fn adopt_more(&mut self, from: &mut Source<'_>) -> Result<(), Damaged> {
+        let name = SmolStr::get(from)?;
+        match self.account_by_name.get(&name) {
+            Some(index) => self.accounts[*index as usize].get_more(from),
+            None => Err(Damaged(format!("more of {name} stands in it, which is no account"))),
+        }
     }
 
     fn adopt_remembered(&mut self, one: RememberedVerdict) -> Result<(), Damaged> {
