@@ -77,6 +77,20 @@ impl Component {
         })
     }
 
+    /// Waits until it has said `line`.
+    ///
+    /// # Errors
+    /// If it does not within `patience`, or if the process ends.
+    pub fn wait_said(&mut self, line: &str, patience: Duration) -> Result<()> {
+        let name = self.name.clone();
+        wait_until(&format!("{name} says `{line}`"), patience, || {
+            if let Some(status) = self.ended()? {
+                bail!("{name} ended with {status} at its start:\n{}", self.log_tail());
+            }
+            Ok(self.life()?.lines().any(|said| said == line))
+        })
+    }
+
     /// What it has logged in this life.
     fn life(&self) -> Result<String> {
         let bytes = fs::read(&self.log)?;

@@ -22,11 +22,30 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// # Errors
 /// If that is not so after `patience`, naming who lags where; or if the broker is away.
 pub fn wait(topology: &Topology, addresses: &Addresses, components: &[&str], patience: Duration) -> Result<()> {
+    let group = |component: &&str| -> Result<Group> {
+        let processor = topology.processor(component).map(|spec| &spec.inputs);
+        let inputs = processor.or_else(|| topology.sink(component).map(|spec| &spec.inputs));
+        let inputs = inputs.with_context(|| format!("no component {component}"))?;
+        Ok(((*component).to_owned(), inputs.clone()))
+    };
+    wait_groups(topology, addresses, &components.iter().map(group).collect::<Result<Vec<_>>>()?, patience)
+}
+
+/// A consumer group and the topics that it reads.
+pub(crate) type Group = (String, Vec<String>);
+
+/// As [`wait`], of groups that need not be those of components.
+pub(crate) fn wait_groups(
+    topology: &Topology,
+    addresses: &Addresses,
+    groups: &[Group],
+    patience: Duration,
+) -> Result<()> {
     let admin = Admin::connect(&addresses.kafka)?;
     let deadline = Instant::now() + patience;
     let mut last_ends = None;
     loop {
-        let (ends, lagging) = look(topology, addresses, &admin, components)?;
+        let (ends, lagging) = look(topology, addresses, &admin, groups)?;
         match lagging {
             None if last_ends.as_ref() == Some(&ends) => return Ok(()),
             Some(lagging) if Instant::now() > deadline => {
@@ -101,15 +120,12 @@ fn look(
     topology: &Topology,
     addresses: &Addresses,
     admin: &Admin,
-    components: &[&str],
+    groups: &[Group],
 ) -> Result<(Vec<i64>, Option<String>)> {
     let mut all_ends = Vec::new();
-    for component in components {
-        let processor = topology.processor(component).map(|spec| &spec.inputs);
-        let inputs = processor.or_else(|| topology.sink(component).map(|spec| &spec.inputs));
-        let inputs = inputs.with_context(|| format!("no component {component}"))?;
+    for (group, inputs) in groups {
         let inputs: Vec<String> = inputs.iter().filter(|name| *name != topic::CLOCK).cloned().collect();
-        for (topic, committed) in inputs.iter().zip(admin.committed(component, &inputs)?) {
+        for (topic, committed) in inputs.iter().zip(admin.committed(group, &inputs)?) {
             let markers = is_transactional(topology, topic);
             for (partition, (marks, committed)) in admin.watermarks(topic)?.iter().zip(committed).enumerate() {
                 all_ends.push(marks.end);
@@ -123,7 +139,7 @@ fn look(
                     _ => !has_record(&addresses.kafka, topic, partition as i32, taken)?,
                 };
                 if !at_rest {
-                    let lagging = format!("{component} is at {taken} of {} in {topic}-{partition}", marks.end);
+                    let lagging = format!("{group} is at {taken} of {} in {topic}-{partition}", marks.end);
                     return Ok((all_ends, Some(lagging)));
                 }
             }

@@ -15,6 +15,7 @@ mod core;
 mod flow;
 mod growth;
 mod load;
+mod peer;
 mod pipeline;
 mod report;
 mod usage;
@@ -66,6 +67,10 @@ const CORE: &str = "core";
 const GROWTH: &str = "growth";
 /// The name of what runs without components.
 const CEILING: &str = "ceiling";
+/// The name of the comparison with the peer.
+const PEER: &str = "peer";
+/// The stage that ends an order's way, among a window's latencies.
+const SETTLED: &str = "3 settled";
 
 /// A case of the pipeline.
 struct Case {
@@ -121,9 +126,9 @@ const CASES: [Case; 8] = [
         setup: ZIPF_OVER_FOUR,
         rate_per_second: Some(OPEN_LOOP_PER_SECOND),
         goals: &[
-            Goal::latency("3 settled", 0.5, 20.0),
-            Goal::latency("3 settled", 0.99, 50.0),
-            Goal::latency("3 settled", 0.999, 100.0),
+            Goal::latency(SETTLED, 0.5, 20.0),
+            Goal::latency(SETTLED, 0.99, 50.0),
+            Goal::latency(SETTLED, 0.999, 100.0),
         ],
     },
     Case {
@@ -178,11 +183,29 @@ fn on_servers(options: &BenchOptions, site: &mut Site, events: &mut Events, repo
         let commands = SATURATING_COMMANDS / share(options) as usize;
         ceiling::run(site, options.repetitions, commands, events, report).context(CEILING)?;
     }
+    if PEER.contains(&options.only) {
+        if peer::is_built() {
+            site.partition(ZIPF_OVER_FOUR.partitions)?;
+            peer::run(site, options.repetitions, peer_load(options), events, report).context(PEER)?;
+        } else {
+            events.note("the peer is not built (`mvn -q -B package` in tests/bench/peer): its rows are left out");
+        }
+    }
     for case in CASES.iter().filter(|case| case.name.contains(&options.only)) {
         site.partition(case.setup.partitions)?;
         run_case(options, site, case, events, report)?;
     }
     Ok(())
+}
+
+fn peer_load(options: &BenchOptions) -> peer::Load {
+    let share = share(options);
+    let seconds = |time: Duration| (time / share).as_secs().max(1);
+    peer::Load {
+        warm_up: ((seconds(WARM_UP) * WARM_UP_PER_SECOND) as usize, Pace::PerSecond(WARM_UP_PER_SECOND)),
+        saturating: SATURATING_COMMANDS / share as usize,
+        open_loop: ((OPEN_LOOP_PER_SECOND * seconds(OPEN_LOOP)) as usize, Pace::PerSecond(OPEN_LOOP_PER_SECOND)),
+    }
 }
 
 const fn share(options: &BenchOptions) -> u32 {
@@ -193,6 +216,7 @@ fn run_case(options: &BenchOptions, site: &Site, case: &Case, events: &mut Event
     let share = share(options);
     let seconds = |time: Duration| (time / share).as_secs().max(1);
     events.note(case.name);
+    site.fresh()?;
     let mut pipeline = Pipeline::start(site, case.setup).with_context(|| case.name.to_owned())?;
     let warm_up = seconds(WARM_UP) * WARM_UP_PER_SECOND;
     pipeline.window(warm_up as usize, Pace::PerSecond(WARM_UP_PER_SECOND), false)?;

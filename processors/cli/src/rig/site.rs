@@ -137,6 +137,29 @@ impl Site {
         self.apply()
     }
 
+    /// All topics empty and no group's offsets kept, while the servers stay up; no component may run.
+    pub(crate) fn empty(&self) -> Result<()> {
+        let kafka = &self.app.addresses.kafka;
+        let tool = |class: &str, arguments: &[&str]| {
+            let class = format!("org.apache.kafka.tools.{class}");
+            self.parts(&[&["kafka-tool", &class, "--bootstrap-server", kafka, "--delete"], arguments].concat())
+        };
+        tool("consumer.group.ConsumerGroupCommand", &["--all-groups"])?;
+        // The registry keeps its schemas in a topic of its own.
+        tool("TopicCommand", &["--topic", r"(?!__|kafkasql).*"])?;
+        self.apply()
+    }
+
+    /// An empty folder for a run's own use.
+    pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.home.join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(folder)
+    }
+
     /// Both databases empty, with their tables.
     pub(crate) fn wipe_views(&self) -> Result<()> {
         self.parts(&["reset", "--yes", "timescale", "clickhouse"])?;

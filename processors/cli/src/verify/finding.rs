@@ -3,6 +3,9 @@
 /// Most violations that are kept of one invariant: the first ones tell.
 const KEPT_VIOLATIONS: usize = 5;
 
+/// Name of invariant 2.
+pub const NO_OVERDRAFT: &str = "No overdraft";
+
 /// What was found about one invariant.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
@@ -55,7 +58,7 @@ impl Default for Findings {
     fn default() -> Self {
         Self {
             conservation: Finding::new("Conservation"),
-            no_overdraft: Finding::new("No overdraft"),
+            no_overdraft: Finding::new(NO_OVERDRAFT),
             one_verdict: Finding::new("One verdict, one end"),
             settled_once: Finding::new("Settled once"),
             priority: Finding::new("Price-time priority"),

@@ -36,7 +36,7 @@ mod text;
 mod writer;
 
 pub use compare::Difference;
-pub use finding::Finding;
+pub use finding::{Finding, NO_OVERDRAFT};
 pub use fold::{Flow, RestingBook};
 
 use crate::run::replay_all;
