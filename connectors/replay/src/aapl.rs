@@ -12,7 +12,7 @@
 //! What is absent: matching. Whether a cancelled order was still open is for the pipeline to say.
 
 use crate::table::{Format, ReadError, Row, Table};
-use crate::{FundedAccount, Timed, blank};
+use crate::{FundedAccount, Timed};
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
@@ -168,7 +168,7 @@ impl OrderFile {
             Action::Cancel => wire::CommandKind::Cancel,
         };
         let id = client_order_id(order.order_id, order.seq);
-        let mut command = blank(order.owner.name(self.partitions), id, kind);
+        let mut command = wire::Command::blank(order.owner.name(self.partitions), id, kind);
         match order.action {
             Action::New | Action::Ioc => {
                 let rests = order.action == Action::New;

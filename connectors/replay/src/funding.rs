@@ -1,6 +1,5 @@
 //! Accounts of a stream, with what they need so that no order fails for want of funds.
 
-use crate::blank;
 use smol_str::{SmolStr, format_smolstr};
 use tapeline_schemas::wire;
 
@@ -27,7 +26,7 @@ impl FundedAccount {
     pub fn deposits(&self) -> impl Iterator<Item = wire::Command> + '_ {
         self.funds.iter().map(|(asset, amount)| {
             let id = format_smolstr!("{}deposit-{asset}", self.id_prefix);
-            let mut command = blank(self.account.account.clone(), id, wire::CommandKind::Deposit);
+            let mut command = wire::Command::blank(self.account.account.clone(), id, wire::CommandKind::Deposit);
             command.asset = Some(asset.clone());
             command.amount = Some(*amount);
             command

@@ -35,7 +35,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
-use crate::{FundedAccount, Timed, blank};
+use crate::{FundedAccount, Timed};
 use book::{Book, Live};
 use shape::{Arrivals, Dice, Style};
 use smol_str::{SmolStr, format_smolstr};
@@ -173,7 +173,7 @@ impl Generator {
                 time_in_force: Some(wire::TimeInForce::Gtc),
                 price: Some(price),
                 quantity: Some(lots * instrument.lot_size),
-                ..blank(account.clone(), format_smolstr!("rest{number}"), wire::CommandKind::Place)
+                ..wire::Command::blank(account.clone(), format_smolstr!("rest{number}"), wire::CommandKind::Place)
             }
         })
     }
@@ -213,7 +213,7 @@ impl Generator {
     }
 
     fn begin(&self, account: u32, kind: wire::CommandKind) -> wire::Command {
-        blank(self.world.account_name(account), self.world.client_order_id(self.count), kind)
+        wire::Command::blank(self.world.account_name(account), self.world.client_order_id(self.count), kind)
     }
 
     fn cancel(&self, live: &Live) -> wire::Command {
@@ -234,7 +234,7 @@ impl Generator {
     fn amend(&mut self, index: usize, live: &Live) -> wire::Command {
         let market = &self.world.markets()[index];
         let (price, lots) = (self.books[index].resting_price(live.side, &mut self.dice), self.dice.resting_lots());
-        let mut command = blank(
+        let mut command = wire::Command::blank(
             self.world.account_name(live.account),
             self.world.client_order_id(self.count),
             wire::CommandKind::Amend,

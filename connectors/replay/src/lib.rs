@@ -13,7 +13,6 @@ mod table;
 pub use funding::FundedAccount;
 pub use table::{Format, ReadError, detect};
 
-use smol_str::SmolStr;
 use tapeline_schemas::wire;
 
 /// A command and when it happened.
@@ -23,27 +22,4 @@ pub struct Timed {
     pub at_ns: u64,
     /// What to publish, with the account as the record's key.
     pub command: wire::Command,
-}
-
-/// A command that says nothing yet but who commands what.
-fn blank(account: SmolStr, client_order_id: SmolStr, kind: wire::CommandKind) -> wire::Command {
-    wire::Command {
-        account,
-        client_order_id,
-        kind,
-        instrument: None,
-        side: None,
-        order_type: None,
-        time_in_force: None,
-        quantity: None,
-        price: None,
-        stop_price: None,
-        display_quantity: None,
-        post_only: false,
-        expires_at_ms: None,
-        self_trade_prevention: None,
-        target_client_order_id: None,
-        asset: None,
-        amount: None,
-    }
 }

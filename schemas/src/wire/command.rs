@@ -49,6 +49,31 @@ wire_record! {
     }
 }
 
+impl Command {
+    /// A command that says nothing yet but who commands what.
+    pub fn blank(account: SmolStr, client_order_id: SmolStr, kind: CommandKind) -> Self {
+        Self {
+            account,
+            client_order_id,
+            kind,
+            instrument: None,
+            side: None,
+            order_type: None,
+            time_in_force: None,
+            quantity: None,
+            price: None,
+            stop_price: None,
+            display_quantity: None,
+            post_only: false,
+            expires_at_ms: None,
+            self_trade_prevention: None,
+            target_client_order_id: None,
+            asset: None,
+            amount: None,
+        }
+    }
+}
+
 wire_record! {
     /// An accepted command; funds are reserved. Record key: the instrument, for DEPOSIT and WITHDRAW the account.
     /// Holds all that later stages need.

@@ -191,25 +191,8 @@ impl Workload {
 
     fn command(&mut self, account: usize, kind: wire::CommandKind) -> wire::Command {
         self.next_name += 1;
-        wire::Command {
-            account: self.accounts[account].clone(),
-            client_order_id: format_smolstr!("c{}", self.next_name),
-            kind,
-            instrument: None,
-            side: None,
-            order_type: None,
-            time_in_force: None,
-            quantity: None,
-            price: None,
-            stop_price: None,
-            display_quantity: None,
-            post_only: false,
-            expires_at_ms: None,
-            self_trade_prevention: None,
-            target_client_order_id: None,
-            asset: None,
-            amount: None,
-        }
+        let client_order_id = format_smolstr!("c{}", self.next_name);
+        wire::Command::blank(self.accounts[account].clone(), client_order_id, kind)
     }
 
     fn any_command(&mut self, now_ms: i64) -> OutRecord {

@@ -228,13 +228,11 @@ impl GarbageMaker {
                 ("large noise", key, Some(noise(number, length)), UNDECODABLE)
             }
             _ => {
+                let id = format!("later-{number}").into();
                 let deposit = wire::Command {
-                    account: self.account.as_str().into(),
-                    client_order_id: format!("later-{number}").into(),
-                    kind: wire::CommandKind::Deposit,
                     asset: Some("USD".into()),
                     amount: Some(100_000_000),
-                    ..blank(good)
+                    ..wire::Command::blank(self.account.as_str().into(), id, wire::CommandKind::Deposit)
                 };
                 let payload = self.written_by_later_schema(&deposit)?;
                 ("unknown schema id", Some(self.account.as_bytes().to_vec()), Some(payload), UNKNOWN_SCHEMA)
@@ -278,25 +276,6 @@ fn encoded<T: Wire>(id: u32, value: &T) -> Result<Vec<u8>> {
 /// An Avro string of one byte.
 fn short(text: &str) -> Vec<u8> {
     [&[2], text.as_bytes()].concat()
-}
-
-/// The command without anything that a deposit may not have.
-fn blank(command: &wire::Command) -> wire::Command {
-    wire::Command {
-        instrument: None,
-        side: None,
-        order_type: None,
-        time_in_force: None,
-        quantity: None,
-        price: None,
-        stop_price: None,
-        display_quantity: None,
-        post_only: false,
-        expires_at_ms: None,
-        self_trade_prevention: None,
-        target_client_order_id: None,
-        ..command.clone()
-    }
 }
 
 /// Bytes without order, the first not 0, so that they are never taken for a frame.

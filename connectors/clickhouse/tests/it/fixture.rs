@@ -102,25 +102,7 @@ pub(crate) fn batch(records: &[SinkRecord]) -> SinkBatch {
 }
 
 pub(crate) fn command(account: &str, client_order_id: &str, kind: CommandKind) -> Command {
-    Command {
-        account: account.into(),
-        client_order_id: client_order_id.into(),
-        kind,
-        instrument: None,
-        side: None,
-        order_type: None,
-        time_in_force: None,
-        quantity: None,
-        price: None,
-        stop_price: None,
-        display_quantity: None,
-        post_only: false,
-        expires_at_ms: None,
-        self_trade_prevention: None,
-        target_client_order_id: None,
-        asset: None,
-        amount: None,
-    }
+    Command::blank(account.into(), client_order_id.into(), kind)
 }
 
 pub(crate) fn validated(id: i64, at_ms: i64, command: &Command) -> Event {
