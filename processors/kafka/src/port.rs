@@ -134,6 +134,24 @@ impl KafkaPort {
         }
     }
 
+    /// Adds the group's next offsets to the transaction and commits it.
+    fn commit_with(&self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {
+        let mut list = TopicPartitionList::new();
+        for ((input, partition), offset) in offsets {
+            list.add_partition_offset(&self.topics[*input], *partition, Offset::Offset(*offset))
+                .map_err(|error| PortError::Fatal(error.to_string()))?;
+        }
+        if !offsets.is_empty() {
+            let member = self.group.group_metadata();
+            let member = member.ok_or_else(|| PortError::Away("the consumer is not in its group".into()))?;
+            repeat(&self.producer, "adding offsets", || {
+                self.producer.send_offsets_to_transaction(&list, &member, REQUEST_TIMEOUT)
+            })?;
+        }
+        flush(&self.producer)?;
+        repeat(&self.producer, "committing", || self.producer.commit_transaction(REQUEST_TIMEOUT))
+    }
+
     /// What the group has to say, if anything. Partitions are passed on only when nobody else can write for them: the
     /// member is in the group by then, so that no other one takes this producer for a zombie's.
     fn next_event(&mut self) -> Option<Result<Polled, PortError>> {
@@ -274,21 +292,7 @@ impl Port for KafkaPort {
     }
 
     fn commit(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {
-        let mut list = TopicPartitionList::new();
-        for ((input, partition), offset) in offsets {
-            list.add_partition_offset(&self.topics[*input], *partition, Offset::Offset(*offset))
-                .map_err(|error| PortError::Fatal(error.to_string()))?;
-        }
-        if !offsets.is_empty() {
-            let member = self.group.group_metadata();
-            let member = member.ok_or_else(|| PortError::Away("the consumer is not in its group".into()))?;
-            repeat(&self.producer, "adding offsets", || {
-                self.producer.send_offsets_to_transaction(&list, &member, REQUEST_TIMEOUT)
-            })?;
-        }
-        let committed = flush(&self.producer)
-            .and_then(|()| repeat(&self.producer, "committing", || self.producer.commit_transaction(REQUEST_TIMEOUT)));
-        committed.map_err(|error| self.explained(error))?;
+        self.commit_with(offsets).map_err(|error| self.explained(error))?;
         self.in_transaction = false;
         Ok(())
     }

@@ -183,7 +183,7 @@ impl Risk {
             }
             Err(refusal) => Decision::Rejected(Self::rejection(at, command, refusal, None)),
         };
-        if at.in_own_partition {
+        if let (true, Some(index)) = (at.in_own_partition, index) {
             self.remember(at, command, index, &decision);
         }
         decision
@@ -276,8 +276,7 @@ impl Risk {
     }
 
     /// Remembers the verdict of known accounts only, so that made-up account names can't fill the memory.
-    fn remember(&mut self, at: CommandAt, command: &Command, account: Option<u32>, decision: &Decision) {
-        let Some(account) = account else { return };
+    fn remember(&mut self, at: CommandAt, command: &Command, account: u32, decision: &Decision) {
         // Verdicts are written into an image with `remembered`, so none of an account's own fields changes here.
         if self.accounts[account as usize].reference.is_none() {
             return;

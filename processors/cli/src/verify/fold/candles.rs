@@ -103,8 +103,8 @@ impl MarketRows {
             for (begin_us, candle) in finer {
                 add(&mut candles, begin_us - begin_us.rem_euclid(length_us), candle);
             }
+            let range = RangeKey::Named(format!("{venue} {instrument} {name}"));
             for (begin_us, candle) in &candles {
-                let range = RangeKey::Named(format!("{venue} {instrument} {name}"));
                 self.candles.row(&range, |row| {
                     row.text(&venue);
                     row.text(&instrument);
