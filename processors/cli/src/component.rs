@@ -65,16 +65,9 @@ impl Component {
     /// # Errors
     /// If it does not; the error has its log.
     pub fn wait_http(&mut self) -> Result<()> {
-        let what = format!("{} serves HTTP", self.name);
-        wait_until(&what, START_PATIENCE, || {
-            if let Some(status) = self.ended()? {
-                bail!("{} ended with {status} at its start:\n{}", self.name, self.log_tail());
-            }
-            let life = self.life()?;
-            self.http =
-                life.lines().find_map(|line| line.split_once("http=")?.1.split_whitespace().next()?.parse().ok());
-            Ok(self.http.is_some())
-        })
+        let address = |line: &str| line.split_once("http=")?.1.split_whitespace().next()?.parse().ok();
+        self.http = Some(self.wait_line("serves HTTP", START_PATIENCE, address)?);
+        Ok(())
     }
 
     /// Waits until it has said `line`.
@@ -82,13 +75,20 @@ impl Component {
     /// # Errors
     /// If it does not within `patience`, or if the process ends.
     pub fn wait_said(&mut self, line: &str, patience: Duration) -> Result<()> {
-        let name = self.name.clone();
-        wait_until(&format!("{name} says `{line}`"), patience, || {
+        self.wait_line(&format!("says `{line}`"), patience, |said| (said == line).then_some(()))
+    }
+
+    /// Waits until `find` finds something in a line of what it has logged in this life.
+    fn wait_line<T>(&mut self, what: &str, patience: Duration, find: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let mut found = None;
+        wait_until(&format!("{} {what}", self.name), patience, || {
             if let Some(status) = self.ended()? {
-                bail!("{name} ended with {status} at its start:\n{}", self.log_tail());
+                bail!("{} ended with {status} at its start:\n{}", self.name, self.log_tail());
             }
-            Ok(self.life()?.lines().any(|said| said == line))
-        })
+            found = self.life()?.lines().find_map(&find);
+            Ok(found.is_some())
+        })?;
+        found.context("it was found")
     }
 
     /// What it has logged in this life.

@@ -9,9 +9,8 @@ use super::flow::{Popularity, Prepared, encoder, generator};
 use super::load::{Pace, publish};
 use super::report::Report;
 use crate::rig::{Events, Site};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tapeline_kafka::admin::Admin;
 use tapeline_kafka::app::MAX_BATCH_RECORDS;
@@ -86,25 +85,23 @@ fn port(kafka: &str) -> Result<KafkaPort> {
 /// Reads all of a topic and gives the number of records.
 fn consume(kafka: &str, topic: &str) -> Result<u64> {
     let marks = Admin::connect(kafka)?.watermarks(topic)?;
-    let count = AtomicU64::new(0);
-    let read = |partition: usize, end: i64| {
-        let mut own = 0;
-        scan(kafka, topic, partition as i32, end, |_| -> Result<(), PortError> {
-            own += 1;
-            Ok(())
+    let read = |partition: i32, end: i64| -> Result<u64, PortError> {
+        let mut count = 0;
+        scan(kafka, topic, partition, end, |_| {
+            count += 1;
+            Ok::<_, PortError>(())
         })?;
-        count.fetch_add(own, Ordering::Relaxed);
-        Ok::<_, PortError>(())
+        Ok(count)
     };
     std::thread::scope(|scope| {
         let read = &read;
-        let own = marks.iter().enumerate().filter(|(_, marks)| marks.end > 0);
-        let threads: Vec<_> = own.map(|(partition, marks)| scope.spawn(move || read(partition, marks.end))).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| Ok(thread.join().map_err(|_| anyhow::anyhow!("a reader panicked"))??))
+        let filled = (0..).zip(&marks).filter(|(_, marks)| marks.end > 0);
+        let threads: Vec<_> =
+            filled.map(|(partition, marks)| scope.spawn(move || read(partition, marks.end))).collect();
+        let counts =
+            threads.into_iter().map(|thread| Ok(thread.join().map_err(|_| anyhow!("a reader panicked"))??));
+        counts.sum()
     })
-    .map(|()| count.into_inner())
 }
 
 /// Copies so many records of the input in transactions, and says how long that took.

@@ -98,7 +98,7 @@ impl<P: Processor, C: Coding<P>> Stage<P, C> {
 
 /// All three stages.
 pub(super) struct Chain {
-    pub(super) validator: Stage<tapeline_validator::Validator, tapeline_validator::ValidatorCoding>,
+    validator: Stage<tapeline_validator::Validator, tapeline_validator::ValidatorCoding>,
     pub(super) executor: Stage<tapeline_executor::Executor, tapeline_executor::ExecutorCoding>,
     settler: Stage<tapeline_settler::Settler, tapeline_settler::SettlerCoding>,
     /// Time that settlements took in the validator.
@@ -123,7 +123,7 @@ impl Chain {
     }
 
     /// One command through everything.
-    pub(super) fn run(&mut self, key: &[u8], payload: &[u8]) -> Result<()> {
+    fn run(&mut self, key: &[u8], payload: &[u8]) -> Result<()> {
         let (mut verdicts, mut executions, mut settlements) = (Vec::new(), Vec::new(), Vec::new());
         let took = self.validator.take(topic::ORDERS, key, payload, &mut verdicts)?;
         self.verdicts.record(took.as_nanos() as u64)?;
@@ -166,8 +166,12 @@ impl Chain {
         }
         let deposits = accounts.iter().flat_map(FundedAccount::deposits);
         let mut deposits = deposits.map(|command| Timed { at_ns: 0, command });
-        let prepared = Prepared::take(&mut deposits, usize::MAX, &Encoder::new(topic::ORDERS.len() as u32), 1)?;
-        (0..prepared.len()).filter_map(|index| prepared.get(index)).try_for_each(|out| self.run(out.key, out.payload))
+        self.run_all(&prepared(&mut deposits, usize::MAX)?)
+    }
+
+    /// All commands through everything, one after the other.
+    pub(super) fn run_all(&mut self, commands: &Prepared) -> Result<()> {
+        commands.iter().try_for_each(|out| self.run(out.key, out.payload))
     }
 
     /// Time that all stages took.
@@ -183,6 +187,11 @@ impl Chain {
         self.verdicts.reset();
         self.events = 0;
     }
+}
+
+/// Commands as the chain takes them: of one partition, under the id that [`Ids`] gives.
+pub(super) fn prepared(commands: &mut impl Iterator<Item = Timed>, count: usize) -> Result<Prepared> {
+    Prepared::take(commands, count, &Encoder::new(topic::ORDERS.len() as u32), 1)
 }
 
 /// Measures both flows.
@@ -226,17 +235,14 @@ struct Flow {
 fn measure(app: &App, flow: &Flow, repetitions: u32, events: &mut Events, report: &mut Report) -> Result<()> {
     let Flow { name: flow, instruments, accounts, commands } = flow;
     let count = commands.len();
-    let prepared = Prepared::take(&mut commands.iter().cloned(), count, &Encoder::new(topic::ORDERS.len() as u32), 1)?;
+    let prepared = prepared(&mut commands.iter().cloned(), count)?;
     let (mut order_micros, mut per_second, mut p99_micros) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..repetitions {
         let mut chain = Chain::new(app)?;
         chain.introduce(instruments, accounts)?;
         let funding = std::mem::take(&mut chain.accepted);
         chain.forget_times();
-        for index in 0..prepared.len() {
-            let Some(out) = prepared.get(index) else { break };
-            chain.run(out.key, out.payload)?;
-        }
+        chain.run_all(&prepared)?;
         let micros = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
         let verdict = chain.validator.spent - chain.fed_back;
         events.note(&format!(

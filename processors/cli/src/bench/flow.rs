@@ -63,6 +63,11 @@ impl Prepared {
         self.places.len()
     }
 
+    /// All of them, in their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+
     pub(super) fn get(&self, index: usize) -> Option<Outgoing<'_>> {
         let Place { partition, key, payload, end } = *self.places.get(index)?;
         Some(Outgoing { partition, key: &self.bytes[key..payload], payload: &self.bytes[payload..end] })

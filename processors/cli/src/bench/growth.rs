@@ -1,17 +1,15 @@
 //! Growth: whether an order costs the same however many instruments there are and however many orders rest, and how much
 //! memory a resting order takes. The rules alone, on one thread, as in [`super::core`].
 
-use super::core::Chain;
+use super::core::{Chain, prepared};
 use super::flow::{Popularity, Prepared, generator_over};
 use super::report::{Better, Report};
 use crate::rig::{Events, resident_mib};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tapeline_domain::image::Image;
 use tapeline_kafka::app::App;
 use tapeline_replay::Timed;
 use tapeline_replay::generate::Generator;
-use tapeline_schemas::codec::Encoder;
-use tapeline_schemas::topic;
 
 /// Commands that are measured at each size.
 const COMMANDS: usize = 200_000;
@@ -61,12 +59,8 @@ fn begin(app: &App, instruments: u32) -> Result<(Chain, Generator)> {
     Ok((chain, flow))
 }
 
-fn prepared(commands: &mut impl Iterator<Item = Timed>, count: usize) -> Result<Prepared> {
-    Prepared::take(commands, count, &Encoder::new(topic::ORDERS.len() as u32), 1)
-}
-
 fn run_all(chain: &mut Chain, commands: &Prepared) -> Result<()> {
-    (0..commands.len()).filter_map(|index| commands.get(index)).try_for_each(|out| chain.run(out.key, out.payload))?;
+    chain.run_all(commands)?;
     chain.accepted = Vec::new();
     Ok(())
 }
@@ -94,6 +88,6 @@ fn rest(chain: &mut Chain, flow: &Generator, count: u64) -> Result<f64> {
         run_all(chain, &chunk)?;
     }
     let rested = chain.executor.state.entities() - before;
-    anyhow::ensure!(rested as u64 > count * 9 / 10, "{rested} of {count} orders rest");
+    ensure!(rested as u64 > count * 9 / 10, "{rested} of {count} orders rest");
     Ok((memory()? - before_mib) * 1_048_576.0 / rested as f64)
 }

@@ -76,8 +76,8 @@ const SETTLED: &str = "3 settled";
 struct Case {
     name: &'static str,
     setup: Setup,
-    /// Of the open loop; `None` at saturation.
-    rate_per_second: Option<u64>,
+    /// Orders at a steady rate with their latencies; else at saturation.
+    is_open_loop: bool,
     goals: &'static [Goal],
 }
 
@@ -88,43 +88,43 @@ const CASES: [Case; 8] = [
     Case {
         name: "saturation, separate binaries, 4 partitions",
         setup: ZIPF_OVER_FOUR,
-        rate_per_second: None,
+        is_open_loop: false,
         goals: &[Goal::throughput(100_000.0)],
     },
     Case {
         name: "saturation, separate binaries, 2 partitions",
         setup: Setup { partitions: 2, ..ZIPF_OVER_FOUR },
-        rate_per_second: None,
+        is_open_loop: false,
         goals: &[],
     },
     Case {
         name: "saturation, separate binaries, 1 partition",
         setup: Setup { partitions: 1, ..ZIPF_OVER_FOUR },
-        rate_per_second: None,
+        is_open_loop: false,
         goals: &[],
     },
     Case {
         name: "saturation, separate binaries, uniform flow",
         setup: Setup { popularity: Popularity::Uniform, ..ZIPF_OVER_FOUR },
-        rate_per_second: None,
+        is_open_loop: false,
         goals: &[],
     },
     Case {
         name: "saturation, one process",
         setup: Setup { mode: Mode::OneProcess, ..ZIPF_OVER_FOUR },
-        rate_per_second: None,
+        is_open_loop: false,
         goals: &[Goal::throughput(200_000.0)],
     },
     Case {
         name: "saturation, one process with both views",
         setup: Setup { mode: Mode::OneProcess, views: true, ..ZIPF_OVER_FOUR },
-        rate_per_second: None,
+        is_open_loop: false,
         goals: &[Goal::throughput(40_000.0)],
     },
     Case {
         name: "open loop, separate binaries",
         setup: ZIPF_OVER_FOUR,
-        rate_per_second: Some(OPEN_LOOP_PER_SECOND),
+        is_open_loop: true,
         goals: &[
             Goal::latency(SETTLED, 0.5, 20.0),
             Goal::latency(SETTLED, 0.99, 50.0),
@@ -134,7 +134,7 @@ const CASES: [Case; 8] = [
     Case {
         name: "open loop, separate binaries with both views",
         setup: Setup { views: true, ..ZIPF_OVER_FOUR },
-        rate_per_second: Some(OPEN_LOOP_PER_SECOND),
+        is_open_loop: true,
         goals: &[
             Goal::latency(tapeline_timescale::NAME, 0.99, 250.0),
             Goal::latency(tapeline_clickhouse::NAME, 0.99, 500.0),
@@ -178,15 +178,14 @@ pub fn run(options: &BenchOptions, home: &Path, executables: &Path) -> Result<()
 }
 
 fn on_servers(options: &BenchOptions, site: &mut Site, events: &mut Events, report: &mut Report) -> Result<()> {
+    site.partition(ZIPF_OVER_FOUR.partitions)?;
+    let loads = Loads::of(options);
     if CEILING.contains(&options.only) {
-        site.partition(ZIPF_OVER_FOUR.partitions)?;
-        let commands = SATURATING_COMMANDS / share(options) as usize;
-        ceiling::run(site, options.repetitions, commands, events, report).context(CEILING)?;
+        ceiling::run(site, options.repetitions, loads.saturation.0, events, report).context(CEILING)?;
     }
     if PEER.contains(&options.only) {
         if peer::is_built() {
-            site.partition(ZIPF_OVER_FOUR.partitions)?;
-            peer::run(site, options.repetitions, peer_load(options), events, report).context(PEER)?;
+            peer::run(site, options.repetitions, loads, events, report).context(PEER)?;
         } else {
             events.note("the peer is not built (`mvn -q -B package` in tests/bench/peer): its rows are left out");
         }
@@ -198,13 +197,24 @@ fn on_servers(options: &BenchOptions, site: &mut Site, events: &mut Events, repo
     Ok(())
 }
 
-fn peer_load(options: &BenchOptions) -> peer::Load {
-    let share = share(options);
-    let seconds = |time: Duration| (time / share).as_secs().max(1);
-    peer::Load {
-        warm_up: ((seconds(WARM_UP) * WARM_UP_PER_SECOND) as usize, Pace::PerSecond(WARM_UP_PER_SECOND)),
-        saturating: SATURATING_COMMANDS / share as usize,
-        open_loop: ((OPEN_LOOP_PER_SECOND * seconds(OPEN_LOOP)) as usize, Pace::PerSecond(OPEN_LOOP_PER_SECOND)),
+/// How many commands, and how they come: of the warm-up, and of a window of the open loop and at saturation.
+#[derive(Debug, Clone, Copy)]
+struct Loads {
+    warm_up: (usize, Pace),
+    open_loop: (usize, Pace),
+    saturation: (usize, Pace),
+}
+
+impl Loads {
+    fn of(options: &BenchOptions) -> Self {
+        let share = share(options);
+        let steady =
+            |rate: u64, time: Duration| ((rate * (time / share).as_secs().max(1)) as usize, Pace::PerSecond(rate));
+        Self {
+            warm_up: steady(WARM_UP_PER_SECOND, WARM_UP),
+            open_loop: steady(OPEN_LOOP_PER_SECOND, OPEN_LOOP),
+            saturation: (SATURATING_COMMANDS / share as usize, Pace::Saturating),
+        }
     }
 }
 
@@ -213,21 +223,17 @@ const fn share(options: &BenchOptions) -> u32 {
 }
 
 fn run_case(options: &BenchOptions, site: &Site, case: &Case, events: &mut Events, report: &mut Report) -> Result<()> {
-    let share = share(options);
-    let seconds = |time: Duration| (time / share).as_secs().max(1);
+    let loads = Loads::of(options);
     events.note(case.name);
     site.fresh()?;
     let mut pipeline = Pipeline::start(site, case.setup).with_context(|| case.name.to_owned())?;
-    let warm_up = seconds(WARM_UP) * WARM_UP_PER_SECOND;
-    pipeline.window(warm_up as usize, Pace::PerSecond(WARM_UP_PER_SECOND), false)?;
-    events.note(&format!("warm after {warm_up} commands at {WARM_UP_PER_SECOND}/s"));
-    let (commands, pace) = match case.rate_per_second {
-        Some(rate) => ((rate * seconds(OPEN_LOOP)) as usize, Pace::PerSecond(rate)),
-        None => (SATURATING_COMMANDS / share as usize, Pace::Saturating),
-    };
+    let (commands, pace) = loads.warm_up;
+    pipeline.window(commands, pace, false)?;
+    events.note(&format!("warm after {commands} commands at {WARM_UP_PER_SECOND}/s"));
+    let (commands, pace) = if case.is_open_loop { loads.open_loop } else { loads.saturation };
     let mut windows = Vec::new();
     for _ in 0..options.repetitions {
-        let window = pipeline.window(commands, pace, case.rate_per_second.is_some())?;
+        let window = pipeline.window(commands, pace, case.is_open_loop)?;
         events.note(&report::line(&window));
         windows.push(window);
     }

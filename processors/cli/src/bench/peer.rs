@@ -1,16 +1,18 @@
 //! The peer: the same pipeline on Kafka Streams (`tests/bench/peer`), alternated with Tapeline on one broker.
 //!
 //! Both get the same load from the same program, on topics that are emptied in between while the broker stays up, and both
-//! warm up first. What the peer wrote is audited like Tapeline's log, but for the order in which its validator took its
-//! inputs, which it does not tell.
+//! warm up first. What the peer wrote is audited like Tapeline's log, but for what only journals and Tapeline's own groups
+//! tell: the order in which the validator took its inputs, and what each stage had taken by then. So of the peer only a
+//! verdict for each command is asked for, not an execution for each order.
 
+use super::Loads;
 use super::load::Pace;
 use super::pipeline::{Mode, Pipeline, Setup, Window};
-use super::report::{self, Report};
+use super::report::{self, Better, Report};
 use crate::drain::Group;
 use crate::rig::{Events, Site};
 use anyhow::{Context, Result, ensure};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use tapeline_schemas::topic;
 
@@ -23,7 +25,7 @@ const JAR: &str = "tests/bench/peer/target/peer.jar";
 /// Threads of the peer: as many as there are cores.
 const THREADS: &str = "2";
 const HEAP: &str = "-Xmx2g";
-/// The name of its quantile in the goals.
+/// The quantile that is compared.
 const P99: f64 = 0.99;
 
 /// How the peer is set up.
@@ -40,27 +42,15 @@ const TUNINGS: [Tuning; 3] = [
     Tuning { stores: "rocksdb", commit_interval_ms: 100 },
 ];
 
-/// What the windows of a round are like.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
-    pub(super) warm_up: (usize, Pace),
-    pub(super) saturating: usize,
-    pub(super) open_loop: (usize, Pace),
-}
-
 /// Whether the peer is built.
 pub(super) fn is_built() -> bool {
-    jar().is_file()
-}
-
-fn jar() -> PathBuf {
-    Path::new(JAR).to_path_buf()
+    Path::new(JAR).is_file()
 }
 
 /// Starts it on a state folder that is empty.
 pub(super) fn command(site: &Site, tuning: Tuning) -> Result<Command> {
     let state = site.scratch("peer-state")?;
-    let jar = jar().canonicalize().with_context(|| format!("{JAR}: run `mvn -q -B package` in its folder"))?;
+    let jar = Path::new(JAR).canonicalize().with_context(|| format!("{JAR}: run `mvn -q -B package` in its folder"))?;
     let addresses = &site.app.addresses;
     let mut command = Command::new("java");
     command.arg(HEAP).arg("-jar").arg(jar);
@@ -80,14 +70,14 @@ pub(super) fn group() -> Group {
 type Seen = (f64, f64);
 
 /// Alternates Tapeline, in separate binaries without views, with the peer in each tuning.
-pub(super) fn run(site: &Site, repetitions: u32, load: Load, events: &mut Events, report: &mut Report) -> Result<()> {
+pub(super) fn run(site: &Site, repetitions: u32, loads: Loads, events: &mut Events, report: &mut Report) -> Result<()> {
     site.fresh()?;
     let mut own: Vec<Seen> = Vec::new();
     let mut others: Vec<Vec<Seen>> = vec![Vec::new(); TUNINGS.len()];
     for _ in 0..repetitions {
-        own.push(round(site, Mode::Separate, "tapeline", load, events)?);
+        own.push(round(site, Mode::Separate, "tapeline", loads, events)?);
         for (tuning, seen) in TUNINGS.into_iter().zip(&mut others) {
-            seen.push(round(site, Mode::Peer(tuning), &name(tuning), load, events)?);
+            seen.push(round(site, Mode::Peer(tuning), &name(tuning), loads, events)?);
         }
     }
     let throughput = |seen: &[Seen]| seen.iter().map(|(per_second, _)| *per_second).collect::<Vec<_>>();
@@ -103,9 +93,9 @@ pub(super) fn run(site: &Site, repetitions: u32, load: Load, events: &mut Events
     };
     let ratios =
         own.iter().enumerate().map(|(round, (per_second, _))| per_second / best(round, |seen| seen.0, f64::max));
-    report.row("throughput against the peer's best, times", 3.0, report::Better::More, ratios.collect());
+    report.row("throughput against the peer's best, times", 3.0, Better::More, ratios.collect());
     let ratios = own.iter().enumerate().map(|(round, (_, ms))| ms / best(round, |seen| seen.1, f64::min));
-    report.row("p99 against the peer's best, times", 1.0 / 3.0, report::Better::Less, ratios.collect());
+    report.row("p99 against the peer's best, times", 1.0 / 3.0, Better::Less, ratios.collect());
     Ok(())
 }
 
@@ -113,22 +103,20 @@ fn name(tuning: Tuning) -> String {
     format!("peer, stores in {}, commit interval {} ms", tuning.stores, tuning.commit_interval_ms)
 }
 
-fn round(site: &Site, mode: Mode, name: &str, load: Load, events: &mut Events) -> Result<Seen> {
+fn round(site: &Site, mode: Mode, name: &str, loads: Loads, events: &mut Events) -> Result<Seen> {
     site.empty()?;
     let setup = Setup { mode, ..super::ZIPF_OVER_FOUR };
     let mut pipeline = Pipeline::start(site, setup).with_context(|| name.to_owned())?;
-    pipeline.window(load.warm_up.0, load.warm_up.1, false)?;
-    let mut window = |commands, pace, watched| -> Result<Window> {
+    pipeline.window(loads.warm_up.0, loads.warm_up.1, false)?;
+    let mut window = |(commands, pace): (usize, Pace), watched| -> Result<Window> {
         let window = pipeline.window(commands, pace, watched)?;
         events.note(&format!("{name}: {}", report::line(&window)));
         Ok(window)
     };
-    let saturated = window(load.saturating, Pace::Saturating, false)?;
-    let open = window(load.open_loop.0, load.open_loop.1, true)?;
-    let settled = open.latencies.get(super::SETTLED).context("settlements were not watched")?;
-    let p99_ms = settled.within(0..u64::MAX)?.value_at_quantile(P99) as f64 / 1_000.0;
+    let per_second = window(loads.saturation, false)?.commands_per_second();
+    let p99_ms = report::latency_ms(&window(loads.open_loop, true)?, super::SETTLED, P99)?;
     let audit = pipeline.stop().with_context(|| name.to_owned())?;
     ensure!(audit.flow.trades > 0, "{name}: nothing was traded");
     events.note(&format!("{name}: {} records checked, {} trades", audit.events, audit.flow.trades));
-    Ok((saturated.commands_per_second(), p99_ms))
+    Ok((per_second, p99_ms))
 }

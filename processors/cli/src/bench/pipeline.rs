@@ -232,6 +232,7 @@ impl<'a> Pipeline<'a> {
         let judged = audit.findings.iter().filter(|finding| has_journal || finding.invariant != NO_OVERDRAFT);
         let wrong: Vec<String> = judged.flat_map(|finding| finding.violations.clone()).collect();
         ensure!(wrong.is_empty(), "the results are wrong:\n{}", wrong.join("\n"));
+        // Nor does the audit know without it which commands must have a verdict: all of them, at rest.
         let flow = &audit.flow;
         let verdicts = flow.accepted + flow.rejected.values().sum::<u64>();
         ensure!(verdicts == flow.commands, "{} commands have {verdicts} verdicts", flow.commands);

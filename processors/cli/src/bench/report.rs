@@ -59,10 +59,7 @@ impl Goal {
     fn seen(&self, window: &Window) -> Result<f64> {
         match self.measure {
             Measure::CommandsPerSecond => Ok(window.commands_per_second()),
-            Measure::LatencyMs { of, quantile } => {
-                let latencies = window.latencies.get(of).with_context(|| format!("{of} was not watched"))?;
-                Ok(all(latencies)?.value_at_quantile(quantile) as f64 / 1_000.0)
-            }
+            Measure::LatencyMs { of, quantile } => latency_ms(window, of, quantile),
         }
     }
 
@@ -95,6 +92,12 @@ fn number(value: f64) -> String {
 
 fn all(latencies: &Latencies) -> Result<Histogram<u64>> {
     latencies.within(0..u64::MAX)
+}
+
+/// A quantile of a stage's or view's latencies in a window, milliseconds.
+pub(super) fn latency_ms(window: &Window, of: &str, quantile: f64) -> Result<f64> {
+    let latencies = window.latencies.get(of).with_context(|| format!("{of} was not watched"))?;
+    Ok(all(latencies)?.value_at_quantile(quantile) as f64 / 1_000.0)
 }
 
 /// A window in one line.

@@ -58,11 +58,7 @@ impl Site {
             }
             _ => 0,
         };
-        let logs = home.join("logs");
-        if logs.exists() {
-            fs::remove_dir_all(&logs).with_context(|| format!("emptying {}", logs.display()))?;
-        }
-        fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
+        let logs = emptied(home.join("logs"))?;
         let app = App::at(Addresses::local(port_offset, brokers))?;
         let executables = executables.to_path_buf();
         Ok(Self { app, executables, home: home.to_path_buf(), logs, brokers, topology: None })
@@ -152,12 +148,7 @@ impl Site {
 
     /// An empty folder for a run's own use.
     pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.home.join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        Ok(folder)
+        emptied(self.home.join(name))
     }
 
     /// Both databases empty, with their tables.
@@ -194,6 +185,15 @@ impl Site {
         let most = (0..BROKERS.len()).max_by_key(|index| counts[*index]).unwrap_or_default();
         Ok(BROKERS[most])
     }
+}
+
+/// The folder, made, with nothing in it.
+fn emptied(folder: PathBuf) -> Result<PathBuf> {
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// A topology's text in which topics of several partitions have `partitions` of them.
