@@ -6,7 +6,8 @@
 
 use crate::dead_letter::dead_letter;
 use crate::metrics::{LaneMetrics, Tally};
-use crate::port::{InputPartition, OutView, Polled, Port, PortError, Record};
+use crate::outbox::Outbox;
+use crate::port::{InputPartition, Polled, Port, PortError, Record};
 use crate::processor::{Coding, Draft, Processor};
 use crate::restore;
 use crate::snapshot::{RECORDS_PER_BLOCK, SnapshotSpec};
@@ -119,6 +120,7 @@ pub struct Lane<P: Processor, C: Coding<P>, Q: Port> {
     pub(crate) port: Q,
     pub(crate) metrics: LaneMetrics,
     pub(crate) tasks: BTreeMap<i32, Task<P>>,
+    pub(crate) outbox: Outbox,
     assigned: BTreeSet<InputPartition>,
     /// Records to be processed next: reference data of new tasks, and what was polled for tasks not complete yet.
     waiting: Vec<Record>,
@@ -134,8 +136,22 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     pub fn new(spec: LaneSpec, processor: P, coding: C, records: OwnRecords, port: Q, metrics: LaneMetrics) -> Self {
         let (tasks, assigned, waiting) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let joined_at = Instant::now();
-        let (rest, is_stopping) = (Duration::ZERO, false);
-        Self { spec, processor, coding, records, port, metrics, tasks, assigned, waiting, joined_at, rest, is_stopping }
+        let (rest, is_stopping, outbox) = (Duration::ZERO, false, Outbox::default());
+        Self {
+            spec,
+            processor,
+            coding,
+            records,
+            port,
+            metrics,
+            tasks,
+            outbox,
+            assigned,
+            waiting,
+            joined_at,
+            rest,
+            is_stopping,
+        }
     }
 
     /// Works until `stop` is set, then writes snapshots at the last offsets.
@@ -318,7 +334,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     }
 
     fn take(&mut self, partition: i32, record: &Record, transaction: &mut Transaction) -> Result<(), LaneError> {
-        let Self { tasks, processor, coding, spec, port, .. } = self;
+        let Self { tasks, processor, coding, spec, port, outbox, .. } = self;
         let Some(task) = tasks.get_mut(&partition).filter(|task| !task.has_taken(record)) else {
             return Ok(());
         };
@@ -330,8 +346,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         let outcome = task.take(processor, coding, spec, record, |draft, label| {
             tally.output(label);
             let Draft { topic, key, payload } = draft;
-            let (key, payload) = (Some(key.as_slice()), Some(payload.as_slice()));
-            Ok(port.send(OutView { topic, partition: None, key, payload, headers: &[] })?)
+            outbox.push(topic, None, key, payload);
         })?;
         tally.record(record.input, &outcome);
         let input = &spec.inputs[record.input];
@@ -373,9 +388,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                 let mut payload = Vec::with_capacity(96);
                 let entry = task.runs.entry(task.hash);
                 self.records.entries.encode(&entry, &mut payload);
-                let (key, partition) = (partition.to_string(), Some(*partition));
-                let (key, payload) = (Some(key.as_bytes()), Some(payload.as_slice()));
-                self.port.send(OutView { topic: &topic, partition, key, payload, headers: &[] })?;
+                self.outbox.push(&topic, Some(*partition), partition.to_string().as_bytes(), &payload);
             }
         }
         transaction.with_blocks.extend(self.send_blocks()?);
@@ -384,6 +397,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
             transaction.offsets.extend(self.positions(partition));
         }
         let started_at = Instant::now();
+        self.outbox.send(&mut self.port)?;
         let offsets: Vec<_> = transaction.offsets.into_iter().collect();
         self.port.commit(&offsets)?;
         let took = started_at.elapsed();

@@ -67,7 +67,7 @@ impl<P: Processor> Task<P> {
         coding: &mut C,
         spec: &LaneSpec,
         record: &Record,
-        mut write: impl FnMut(&Draft, Label) -> Result<(), LaneError>,
+        mut write: impl FnMut(&Draft, Label),
     ) -> Result<Outcome, LaneError> {
         let event = match coding.decode(record.input, record.key.as_deref(), record.payload.as_deref()) {
             Err(Undecodable::Away(why)) => return Err(LaneError::Away(why)),
@@ -97,7 +97,7 @@ impl<P: Processor> Task<P> {
             coding.encode(effect, &mut self.draft);
             let Draft { topic, key, payload } = &self.draft;
             self.hash.add(topic, key, payload);
-            write(&self.draft, C::label(effect))?;
+            write(&self.draft, C::label(effect));
         }
         Ok(outcome)
     }

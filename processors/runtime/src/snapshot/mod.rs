@@ -14,7 +14,7 @@ pub(crate) use read::newest;
 
 use crate::journal::{OutputHash, VERSION};
 use crate::lane::{Lane, LaneError, LaneSpec};
-use crate::port::{InputPartition, OutView, Port};
+use crate::port::{InputPartition, Port};
 use crate::processor::{Coding, Processor};
 use crate::task::Task;
 use serde_bytes::ByteBuf;
@@ -194,9 +194,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                 };
                 let mut payload = Vec::with_capacity(part.image.len() + 64);
                 self.records.parts.encode(&part, &mut payload);
-                let (key, partition) = (key(&part), Some(task.partition));
-                let (key, payload) = (Some(key.as_slice()), Some(payload.as_slice()));
-                self.port.send(OutView { topic: &spec.topic, partition, key, payload, headers: &[] })?;
+                self.outbox.push(&spec.topic, Some(task.partition), &key(&part), &payload);
                 of_tasks.push(task.partition);
             }
             if of_tasks.last() == Some(&task.partition) {
