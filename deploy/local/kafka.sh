@@ -121,7 +121,7 @@ P
 kafka_tool() { java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$KAFKA_LIBS/*" "$@"; }
 
 kafka_launch() {
-  local part=${1:-kafka} jvm=(-Xms1g -Xmx1g -XX:+UseG1GC); local dir=$TAPELINE_HOME/$part
+  local part=${1:-kafka} jvm=(-Xms1g -Xmx1g -XX:+UseParallelGC); local dir=$TAPELINE_HOME/$part
   # Three share the machine, and one of them has just started, mostly: a compiler that costs little is worth more there than
   # one whose code is fast, and so is a collector without threads of its own.
   if [ ${#BROKERS[@]} = 3 ]; then jvm=(-Xms512m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1); fi

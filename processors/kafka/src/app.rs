@@ -3,7 +3,7 @@
 
 use crate::client::{instance, member_name};
 use crate::port::KafkaPort;
-use crate::registry::Registry;
+use crate::registry::{AskedTogether, Registry};
 use crate::replay_port::ReplayPort;
 use crate::sink_port::KafkaSinkPort;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -27,7 +27,7 @@ use tapeline_runtime::sink_lane::{SinkLane, SinkSpec};
 use tapeline_runtime::snapshot::{SnapshotSpec, manifests};
 use tapeline_runtime::supervisor::supervise;
 use tapeline_runtime::topology::{Cleanup, Problem, Topology};
-use tapeline_schemas::codec::SchemaIds;
+use tapeline_schemas::codec::{SchemaIds, schema_of_stem};
 use tapeline_schemas::wire::SnapshotPart;
 
 /// Exit code of a process that another one has taken over from.
@@ -153,14 +153,22 @@ impl App {
         metrics: &LaneMetrics,
         make: Make<P, C>,
     ) -> Result<(), LaneError> {
-        let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
+        let written = self.topology.written_by(&spec.component);
+        let ids: Arc<dyn SchemaIds> = Arc::new(self.ask_together(spec, &written));
         let (processor, coding) = make(spec, &ids).map_err(LaneError::Away)?;
         let records = OwnRecords::new(spec, &ids).map_err(LaneError::Away)?;
         let name = member_name(&spec.component, &self.instance, lane);
-        let written = self.topology.written_by(&spec.component);
         let port = KafkaPort::open(&self.addresses.kafka, spec, name, written, self.http.get().copied())?;
         self.check_partitions(spec.inputs.iter().map(|input| input.topic.as_str()), |topic| port.partitions(topic))?;
         Lane::new(spec.clone(), processor, coding, records, port, metrics.clone()).run(&self.stop)
+    }
+
+    fn ask_together(&self, spec: &LaneSpec, written: &[String]) -> AskedTogether {
+        let read = spec.inputs.iter().map(|input| &input.topic);
+        let topics = read.chain(written).filter_map(|name| self.topology.topic(name));
+        let with_schema =
+            topics.filter_map(|topic| Some((topic.name.clone(), schema_of_stem(topic.schema.as_deref()?)?)));
+        self.registry.ask_together(&with_schema.collect::<Vec<_>>())
     }
 
     /// Replays all partitions of a processor by its journal, outputs suppressed, and compares their hash. Disturbs
@@ -181,7 +189,7 @@ impl App {
         let replay = |partition| -> Result<u64, LaneError> {
             let (processor, coding) = make(&spec, &ids).map_err(LaneError::Away)?;
             let records = OwnRecords::new(&spec, &ids).map_err(LaneError::Away)?;
-            let port = ReplayPort::open(&self.addresses.kafka)?;
+            let port = ReplayPort::new(&self.addresses.kafka);
             let metrics = Metrics::new().map_err(|error| LaneError::Fatal(error.to_string()))?.lane(name, 0);
             Lane::new(spec.clone(), processor, coding, records, port, metrics).replay(partition)
         };
@@ -196,7 +204,7 @@ impl App {
     pub fn restart_needs(&self, name: &str) -> Result<Vec<RestartNeed>> {
         let spec = self.lane_spec(name)?;
         let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
-        let port = ReplayPort::open(&self.addresses.kafka)?;
+        let port = ReplayPort::new(&self.addresses.kafka);
         let (Some(snapshots), Some(journal)) = (&spec.snapshots, &spec.journal) else { return Ok(Vec::new()) };
         let mut parts = decoder::<SnapshotPart>(&snapshots.topic, &ids).map_err(anyhow::Error::msg)?;
         let mut needs = Vec::new();

@@ -8,8 +8,8 @@
 //! records from then on. And each commit carries the member's epoch, which the group's coordinator checks.
 
 use crate::client::{
-    GroupContext, LastingContext, Written, client_id, consumer_config, member_config, poll_member, producer_config,
-    producer_error, record,
+    GroupContext, LastingContext, QuicklyClosed, Written, client_id, consumer_config, member_config, poll_member,
+    producer_config, producer_error, record,
 };
 use crate::protocol::{Cluster, OffsetOf};
 use crate::reader::Readers;
@@ -51,8 +51,8 @@ pub struct KafkaPort {
     /// All topics that the component's transactions touch.
     written_topics: Vec<String>,
     cluster: Cluster,
-    group: BaseConsumer<GroupContext>,
-    broadcast: Option<BaseConsumer<LastingContext>>,
+    group: QuicklyClosed<GroupContext>,
+    broadcast: Option<QuicklyClosed<LastingContext>>,
     producer: BaseProducer<LastingContext<Written>>,
     /// Whether the producer has taken over its transactional id.
     initialised: bool,
@@ -88,8 +88,9 @@ impl KafkaPort {
         cluster.release_instance(&spec.component, &name)?;
         let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
         let client_id = client_id(&spec.component, http);
-        let group: BaseConsumer<GroupContext> = member_config(bootstrap, &spec.component, &name, &client_id)
+        let group = member_config(bootstrap, &spec.component, &name, &client_id)
             .create_with_context(GroupContext::new(bootstrap, topics.clone(), None))
+            .map(QuicklyClosed)
             .map_err(away)?;
         let own: Vec<&str> =
             spec.inputs.iter().filter(|input| !input.broadcast).map(|input| input.topic.as_str()).collect();
@@ -100,7 +101,7 @@ impl KafkaPort {
                 .set("group.id", format!("{}-broadcast", spec.component))
                 .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
             let context = LastingContext::new(bootstrap, ());
-            Some(config.create_with_context(context).map_err(away)?)
+            Some(config.create_with_context(context).map(QuicklyClosed).map_err(away)?)
         } else {
             None
         };
@@ -172,7 +173,11 @@ impl KafkaPort {
         if self.initialised {
             return Ok(false);
         }
-        let taken = self.producer.init_transactions(REQUEST_TIMEOUT);
+        // Without a connection to any broker, which a client opens as late as it can, librdkafka looks for the coordinator
+        // again only after half a second. This waits for a connection.
+        let topic = self.topics.first().map(String::as_str);
+        let connected = self.producer.client().fetch_metadata(topic, REQUEST_TIMEOUT).map(drop);
+        let taken = connected.and_then(|()| self.producer.init_transactions(REQUEST_TIMEOUT));
         taken.map_err(|error| self.failed("taking over the transactional id", &error))?;
         self.initialised = true;
         Ok(true)
@@ -249,7 +254,7 @@ impl Port for KafkaPort {
     }
 
     fn bounds(&self, topic: &str, partition: i32) -> Result<Bounds, PortError> {
-        bounds(&self.group, topic, partition)
+        self.readers.ask(|consumer| bounds(consumer, topic, partition))
     }
 
     fn wait_stable(&mut self, topic: &str, partition: i32) -> Result<(), PortError> {
@@ -268,7 +273,7 @@ impl Port for KafkaPort {
     }
 
     fn partitions(&self, topic: &str) -> Result<i32, PortError> {
-        partitions(&self.group, topic)
+        self.readers.ask(|consumer| partitions(consumer, topic))
     }
 
     fn follow_broadcast(&mut self, positions: &[(InputPartition, i64)]) -> Result<(), PortError> {

@@ -7,7 +7,7 @@ use schema_registry_converter::blocking::schema_registry::{SrSettings, get_schem
 use schema_registry_converter::schema_registry_common::{SchemaType, SuppliedSchema};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tapeline_schemas::codec::{SchemaIds, SchemaSource};
 
@@ -17,7 +17,8 @@ pub const COMPATIBILITY: &str = "FULL_TRANSITIVE";
 /// A connection to the registry; what it has answered is remembered.
 pub struct Registry {
     url: String,
-    settings: SrSettings,
+    /// Made when it is needed: to make an HTTP client reads the root certificates, 60 ms of a restart.
+    settings: OnceLock<SrSettings>,
     http: Client,
     by_id: Mutex<HashMap<u32, Option<String>>>,
 }
@@ -35,7 +36,25 @@ impl Registry {
     pub fn new(url: &str) -> Result<Self> {
         let url = url.trim_end_matches('/').to_owned();
         let http = Client::builder().timeout(Duration::from_secs(10)).build().context("HTTP client")?;
-        Ok(Self { settings: SrSettings::new(url.clone()), url, http, by_id: Mutex::default() })
+        Ok(Self { settings: OnceLock::new(), url, http, by_id: Mutex::default() })
+    }
+
+    fn settings(&self) -> &SrSettings {
+        self.settings.get_or_init(|| SrSettings::new(self.url.clone()))
+    }
+
+    /// Asks for the ids of all `wanted` topics' schemas at the same time: one after the other they take half a second where
+    /// the registry is busy. What can't be found is asked for again by who needs it, and said then.
+    pub fn ask_together(self: &Arc<Self>, wanted: &[(String, &'static str)]) -> AskedTogether {
+        let ids = std::thread::scope(|scope| {
+            let ask = |(topic, schema): &(String, &'static str)| {
+                let (topic, schema) = (topic.clone(), *schema);
+                scope.spawn(move || Some(((topic.clone(), schema), self.find(&topic, schema).ok()??)))
+            };
+            let asked: Vec<_> = wanted.iter().map(ask).collect();
+            asked.into_iter().filter_map(|asked| asked.join().ok()?).collect()
+        });
+        AskedTogether { registry: Arc::clone(self), ids }
     }
 
     /// The id of `schema` in the subject of `topic`, if it is registered there.
@@ -58,7 +77,7 @@ impl Registry {
     /// If the registry does not answer, or if `schema` breaks the compatibility with an earlier version.
     pub fn register(&self, topic: &str, schema: &str) -> Result<u32> {
         let supplied = SuppliedSchema::new(None, SchemaType::Avro, schema.to_owned());
-        let registered = post_schema(&self.settings, subject(topic), supplied)
+        let registered = post_schema(self.settings(), subject(topic), supplied)
             .with_context(|| format!("the registry refuses the schema of {topic} (it must be {COMPATIBILITY})"))?;
         self.require_compatibility(topic)?;
         Ok(registered.id)
@@ -102,7 +121,7 @@ impl SchemaSource for Registry {
         if let Some(known) = self.by_id.lock().ok().and_then(|known| known.get(&id).cloned()) {
             return Ok(known);
         }
-        let found = match get_schema_by_id(id, &self.settings) {
+        let found = match get_schema_by_id(id, self.settings()) {
             Ok(schema) => Some(schema.schema),
             Err(error) => match self.http.get(format!("{}/schemas/ids/{id}", self.url)).send() {
                 Ok(answer) if answer.status() == StatusCode::NOT_FOUND => None,
@@ -121,5 +140,28 @@ impl SchemaIds for Registry {
     fn registered_id(&self, topic: &str, schema_json: &str) -> Result<u32, String> {
         let found = self.find(topic, schema_json).map_err(|error| format!("{error:#}"))?;
         found.ok_or_else(|| format!("the schema of {topic} is not registered: run `tapeline apply`"))
+    }
+}
+
+/// The registry with what it has answered to [`Registry::ask_together`]. For one life of a component: a registry that is
+/// rebuilt may give other ids.
+pub struct AskedTogether {
+    registry: Arc<Registry>,
+    ids: HashMap<(String, &'static str), u32>,
+}
+
+impl SchemaSource for AskedTogether {
+    fn schema_json(&self, id: u32) -> Result<Option<String>, String> {
+        self.registry.schema_json(id)
+    }
+}
+
+impl SchemaIds for AskedTogether {
+    fn registered_id(&self, topic: &str, schema_json: &str) -> Result<u32, String> {
+        let is_asked = |((of, schema), _): &(&(String, &'static str), &u32)| of == topic && *schema == schema_json;
+        match self.ids.iter().find(is_asked) {
+            Some((_, id)) => Ok(*id),
+            None => self.registry.registered_id(topic, schema_json),
+        }
     }
 }

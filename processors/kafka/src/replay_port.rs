@@ -1,29 +1,19 @@
 //! A port that only reads: for replays that check determinism and disturb nobody.
 
-use crate::client::{QuietContext, consumer_config};
 use crate::port::{bounds, partitions};
 use crate::reader::Readers;
-use rdkafka::consumer::BaseConsumer;
 use std::time::Duration;
 use tapeline_runtime::port::{Bounds, InputPartition, OutView, Polled, Port, PortError, Reader};
 
 /// Reads inputs and journals; joins no group and writes nothing.
 pub(crate) struct ReplayPort {
     readers: Readers,
-    consumer: BaseConsumer<QuietContext>,
 }
 
 impl ReplayPort {
-    /// Connects.
-    ///
-    /// # Errors
-    /// If the client can't be made.
-    pub(crate) fn open(bootstrap: &str) -> Result<Self, PortError> {
-        let mut config = consumer_config(bootstrap, "tapeline-replay");
-        config.set("group.id", "tapeline-replay");
-        let consumer =
-            config.create_with_context(QuietContext).map_err(|error| PortError::Away(format!("replay: {error}")))?;
-        Ok(Self { readers: Readers::new(bootstrap), consumer })
+    /// Connects to nobody yet.
+    pub(crate) fn new(bootstrap: &str) -> Self {
+        Self { readers: Readers::new(bootstrap) }
     }
 }
 
@@ -46,7 +36,7 @@ impl Port for ReplayPort {
     }
 
     fn bounds(&self, topic: &str, partition: i32) -> Result<Bounds, PortError> {
-        bounds(&self.consumer, topic, partition)
+        self.readers.ask(|consumer| bounds(consumer, topic, partition))
     }
 
     /// What is committed and marked by now is what an audit replays.
@@ -55,7 +45,7 @@ impl Port for ReplayPort {
     }
 
     fn partitions(&self, topic: &str) -> Result<i32, PortError> {
-        partitions(&self.consumer, topic)
+        self.readers.ask(|consumer| partitions(consumer, topic))
     }
 
     fn follow_broadcast(&mut self, _positions: &[(InputPartition, i64)]) -> Result<(), PortError> {

@@ -1,11 +1,11 @@
 //! The sink's port: a static group member that begins where the sink's database says.
 
-use crate::client::{GroupContext, member_config, member_name, poll_member};
+use crate::client::{GroupContext, QuicklyClosed, member_config, member_name, poll_member};
 use crate::port::partitions;
 use crate::protocol::Cluster;
 use crate::publisher::Publisher;
 use crate::reader::PartitionReader;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ pub struct KafkaSinkPort {
     bootstrap: String,
     component: String,
     topics: Vec<String>,
-    group: BaseConsumer<GroupContext>,
+    group: QuicklyClosed<GroupContext>,
     dead_letters: Option<Publisher>,
 }
 
@@ -52,8 +52,9 @@ impl KafkaSinkPort {
         config
             .set("fetch.min.bytes", FETCH_BYTES)
             .set("fetch.wait.max.ms", (spec.linger / 2).as_millis().clamp(10, 100).to_string());
-        let group: BaseConsumer<GroupContext> = config
+        let group = config
             .create_with_context(GroupContext::new(bootstrap, topics.clone(), Some(Box::new(start_at))))
+            .map(QuicklyClosed)
             .map_err(away)?;
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         group.subscribe(&names).map_err(away)?;

@@ -8,6 +8,9 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use std::net::SocketAddr;
 
+/// rdkafka's word that a consumer can't say goodbye twice (`QuicklyClosed` in the `kafka` crate); its module logs no other.
+const NO_ERRORS: &str = "rdkafka::consumer::base_consumer=off";
+
 /// Starts serving on a thread of its own. Port 0 takes any free one; the address that was taken is returned.
 ///
 /// # Errors
@@ -53,10 +56,10 @@ async fn ready(State(metrics): State<Metrics>) -> (StatusCode, String) {
 
 /// Sets logs up: to standard error, filtered by `TAPELINE_LOG` (default `info`).
 pub fn init_logs() {
-    let filter = std::env::var("TAPELINE_LOG").unwrap_or_else(|_| "info".into());
-    let filter = tracing_subscriber::EnvFilter::try_new(&filter).unwrap_or_else(|error| {
-        eprintln!("TAPELINE_LOG={filter}: {error}; using `info`");
-        tracing_subscriber::EnvFilter::new("info")
+    let wanted = std::env::var("TAPELINE_LOG").unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{wanted},{NO_ERRORS}")).unwrap_or_else(|error| {
+        eprintln!("TAPELINE_LOG={wanted}: {error}; using `info`");
+        tracing_subscriber::EnvFilter::new(format!("info,{NO_ERRORS}"))
     });
     // A second call (several components in one process) keeps the first set-up.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Instances of each processor.
 const INSTANCES: u32 = 3;
 /// A load before the first restart and after the last. A broker whose JVM is cold takes several times as long.
-const WARM_UP: Duration = Duration::from_secs(30);
+const WARM_UP: Duration = Duration::from_secs(90);
 const TAIL: Duration = Duration::from_secs(10);
 /// Pause between an instance that is ready again and the end of the next.
 const BETWEEN: Duration = Duration::from_secs(2);
@@ -54,7 +54,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
         flow: flow.clone(),
         most_commands: u64::MAX,
         rate_per_second: rate,
-        manner: Manner::Pressing,
+        manner: Manner::Yielding,
         due: Some(Arc::clone(&due)),
     };
     let load = Load::start(publisher, spec);
