@@ -1,11 +1,11 @@
 //! Topics on the broker: what is there, and making what is missing. Never deletes and never shrinks.
 
-use crate::client::{QuietContext, base_config};
+use crate::client::{QuicklyClosed, QuietContext, base_config, consumer};
 use anyhow::{Context, Result, bail};
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
@@ -34,7 +34,7 @@ pub struct Watermarks {
 /// A connection for administration.
 pub struct Admin {
     client: AdminClient<QuietContext>,
-    consumer: BaseConsumer<QuietContext>,
+    consumer: QuicklyClosed<QuietContext>,
     bootstrap: String,
     runtime: tokio::runtime::Runtime,
 }
@@ -48,7 +48,7 @@ impl Admin {
         let mut config = base_config(bootstrap, "tapeline-admin");
         let client = config.create_with_context(QuietContext).context("Kafka admin client")?;
         config.set("group.id", "tapeline-admin").set("isolation.level", "read_committed");
-        let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext).context("Kafka client")?;
+        let consumer = consumer(&config, QuietContext).context("Kafka client")?;
         consumer
             .fetch_metadata(None, TIMEOUT)
             .with_context(|| format!("no Kafka at {bootstrap}: run `tapeline up`, or set TAPELINE_KAFKA"))?;
@@ -182,7 +182,7 @@ impl Admin {
     pub fn wait_until_decided(&self, topic: &str, patience: Duration) -> Result<()> {
         let mut config = base_config(&self.bootstrap, "tapeline-admin");
         config.set("group.id", "tapeline-admin").set("isolation.level", "read_uncommitted");
-        let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext)?;
+        let consumer = consumer(&config, QuietContext)?;
         let deadline = Instant::now() + patience;
         for partition in 0..crate::port::partitions(&self.consumer, topic)? {
             let (_, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
@@ -205,7 +205,7 @@ impl Admin {
     pub fn committed(&self, group: &str, topics: &[String]) -> Result<Vec<Vec<Option<i64>>>> {
         let mut config = base_config(&self.bootstrap, "tapeline-admin");
         config.set("group.id", group).set("isolation.level", "read_committed");
-        let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext)?;
+        let consumer = consumer(&config, QuietContext)?;
         let mut list = TopicPartitionList::new();
         for topic in topics {
             list.add_partition_range(topic, 0, crate::port::partitions(&self.consumer, topic)? - 1);

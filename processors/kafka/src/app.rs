@@ -3,7 +3,7 @@
 
 use crate::client::{instance, member_name};
 use crate::port::KafkaPort;
-use crate::registry::{AskedTogether, Registry};
+use crate::registry::Registry;
 use crate::replay_port::ReplayPort;
 use crate::sink_port::KafkaSinkPort;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -154,7 +154,7 @@ impl App {
         make: Make<P, C>,
     ) -> Result<(), LaneError> {
         let written = self.topology.written_by(&spec.component);
-        let ids: Arc<dyn SchemaIds> = Arc::new(self.ask_together(spec, &written));
+        let ids = self.ask_together(spec.inputs.iter().map(|input| &input.topic).chain(&written));
         let (processor, coding) = make(spec, &ids).map_err(LaneError::Away)?;
         let records = OwnRecords::new(spec, &ids).map_err(LaneError::Away)?;
         let name = member_name(&spec.component, &self.instance, lane);
@@ -163,12 +163,12 @@ impl App {
         Lane::new(spec.clone(), processor, coding, records, port, metrics.clone()).run(&self.stop)
     }
 
-    fn ask_together(&self, spec: &LaneSpec, written: &[String]) -> AskedTogether {
-        let read = spec.inputs.iter().map(|input| &input.topic);
-        let topics = read.chain(written).filter_map(|name| self.topology.topic(name));
+    /// The registry, with its answers on the schemas of `topics`, those that have one.
+    fn ask_together<'a>(&'a self, topics: impl Iterator<Item = &'a String>) -> Arc<dyn SchemaIds> {
+        let topics = topics.filter_map(|name| self.topology.topic(name));
         let with_schema =
-            topics.filter_map(|topic| Some((topic.name.clone(), schema_of_stem(topic.schema.as_deref()?)?)));
-        self.registry.ask_together(&with_schema.collect::<Vec<_>>())
+            topics.filter_map(|topic| Some((topic.name.as_str(), schema_of_stem(topic.schema.as_deref()?)?)));
+        Arc::new(self.registry.ask_together(with_schema))
     }
 
     /// Replays all partitions of a processor by its journal, outputs suppressed, and compares their hash. Disturbs
@@ -261,7 +261,7 @@ impl App {
             other => LaneError::Away(other.to_string()),
         })?;
         let sink = Arc::new(Mutex::new(sink));
-        let ids: Arc<dyn SchemaIds> = Arc::clone(&self.registry) as _;
+        let ids = self.ask_together(spec.inputs.iter().map(|input| &input.topic));
         let events = EventDecoder::new(&ids).map_err(LaneError::Away)?;
         let port = KafkaSinkPort::open(&self.addresses.kafka, spec, &self.instance, &sink)?;
         SinkLane::new(spec.clone(), sink, events, port, metrics.clone())?.run(&self.stop)

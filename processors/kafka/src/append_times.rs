@@ -1,8 +1,8 @@
 //! When records were appended: reads the first record at or after an offset, of many partitions at once.
 
-use crate::client::{QuietContext, consumer_config};
+use crate::client::{QuicklyClosed, QuietContext, consumer, consumer_config};
 use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub fn append_times(
     Ok(found)
 }
 
-fn consumer_at(bootstrap: &str, positions: &[(String, i32, i64)]) -> KafkaResult<BaseConsumer<QuietContext>> {
+fn consumer_at(bootstrap: &str, positions: &[(String, i32, i64)]) -> KafkaResult<QuicklyClosed<QuietContext>> {
     let mut config = consumer_config(bootstrap, "tapeline-status");
     config
         .set("group.id", "tapeline-status")
@@ -53,7 +53,7 @@ fn consumer_at(bootstrap: &str, positions: &[(String, i32, i64)]) -> KafkaResult
         // One record of each partition is wanted.
         .set("fetch.message.max.bytes", "1024")
         .set("fetch.wait.max.ms", "10");
-    let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext)?;
+    let consumer = consumer(&config, QuietContext)?;
     let mut list = TopicPartitionList::new();
     for (topic, partition, offset) in positions {
         list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;

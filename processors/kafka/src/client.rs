@@ -374,7 +374,12 @@ impl ConsumerContext for GroupContext {
 /// A consumer that says goodbye quickly when it is dropped: rdkafka looks only each 100 ms whether that is done, and whoever
 /// is started next in a restart waits for it. (rdkafka then finds it closed already and logs that as an error; the log's
 /// filter in [`tapeline_runtime::serve`] leaves that out.)
-pub(crate) struct QuicklyClosed<C: ConsumerContext>(pub(crate) BaseConsumer<C>);
+pub(crate) struct QuicklyClosed<C: ConsumerContext>(BaseConsumer<C>);
+
+/// Makes a consumer. All of them are made here.
+pub(crate) fn consumer<C: ConsumerContext>(config: &ClientConfig, context: C) -> Result<QuicklyClosed<C>, KafkaError> {
+    config.create_with_context(context).map(QuicklyClosed)
+}
 
 impl<C: ConsumerContext> Deref for QuicklyClosed<C> {
     type Target = BaseConsumer<C>;

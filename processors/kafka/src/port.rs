@@ -8,8 +8,8 @@
 //! records from then on. And each commit carries the member's epoch, which the group's coordinator checks.
 
 use crate::client::{
-    GroupContext, LastingContext, QuicklyClosed, Written, client_id, consumer_config, member_config, poll_member,
-    producer_config, producer_error, record,
+    GroupContext, LastingContext, QuicklyClosed, Written, client_id, consumer, consumer_config, member_config,
+    poll_member, producer_config, producer_error, record,
 };
 use crate::protocol::{Cluster, OffsetOf};
 use crate::reader::Readers;
@@ -88,10 +88,8 @@ impl KafkaPort {
         cluster.release_instance(&spec.component, &name)?;
         let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
         let client_id = client_id(&spec.component, http);
-        let group = member_config(bootstrap, &spec.component, &name, &client_id)
-            .create_with_context(GroupContext::new(bootstrap, topics.clone(), None))
-            .map(QuicklyClosed)
-            .map_err(away)?;
+        let config = member_config(bootstrap, &spec.component, &name, &client_id);
+        let group = consumer(&config, GroupContext::new(bootstrap, topics.clone(), None)).map_err(away)?;
         let own: Vec<&str> =
             spec.inputs.iter().filter(|input| !input.broadcast).map(|input| input.topic.as_str()).collect();
         group.subscribe(&own).map_err(away)?;
@@ -100,8 +98,7 @@ impl KafkaPort {
             config
                 .set("group.id", format!("{}-broadcast", spec.component))
                 .set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
-            let context = LastingContext::new(bootstrap, ());
-            Some(config.create_with_context(context).map(QuicklyClosed).map_err(away)?)
+            Some(consumer(&config, LastingContext::new(bootstrap, ())).map_err(away)?)
         } else {
             None
         };
@@ -173,11 +170,7 @@ impl KafkaPort {
         if self.initialised {
             return Ok(false);
         }
-        // Without a connection to any broker, which a client opens as late as it can, librdkafka looks for the coordinator
-        // again only after half a second. This waits for a connection.
-        let topic = self.topics.first().map(String::as_str);
-        let connected = self.producer.client().fetch_metadata(topic, REQUEST_TIMEOUT).map(drop);
-        let taken = connected.and_then(|()| self.producer.init_transactions(REQUEST_TIMEOUT));
+        let taken = self.producer.init_transactions(REQUEST_TIMEOUT);
         taken.map_err(|error| self.failed("taking over the transactional id", &error))?;
         self.initialised = true;
         Ok(true)

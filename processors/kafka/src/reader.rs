@@ -1,6 +1,6 @@
 //! Reads one partition from an offset to its present end, outside any group.
 
-use crate::client::{QuicklyClosed, QuietContext, consumer_config, consumer_error, record};
+use crate::client::{self, QuicklyClosed, QuietContext, consumer_config, consumer_error, record};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -93,7 +93,7 @@ fn consumer(bootstrap: &str) -> Result<QuicklyClosed<QuietContext>, KafkaError> 
         .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "10")
         .set("auto.offset.reset", "earliest");
-    config.create_with_context(QuietContext).map(QuicklyClosed)
+    client::consumer(&config, QuietContext)
 }
 
 /// Lets the client find a topic's leaders. It looks for those of a topic that is new to it once a second only, which made

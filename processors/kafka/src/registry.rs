@@ -45,16 +45,18 @@ impl Registry {
 
     /// Asks for the ids of all `wanted` topics' schemas at the same time: one after the other they take half a second where
     /// the registry is busy. What can't be found is asked for again by who needs it, and said then.
-    pub fn ask_together(self: &Arc<Self>, wanted: &[(String, &'static str)]) -> AskedTogether {
-        let ids = std::thread::scope(|scope| {
-            let ask = |(topic, schema): &(String, &'static str)| {
-                let (topic, schema) = (topic.clone(), *schema);
-                scope.spawn(move || Some(((topic.clone(), schema), self.find(&topic, schema).ok()??)))
+    pub fn ask_together<'a>(self: &Arc<Self>, wanted: impl Iterator<Item = (&'a str, &'static str)>) -> AskedTogether {
+        let answers = std::thread::scope(|scope| {
+            let ask = |(topic, schema_json)| {
+                scope.spawn(move || {
+                    let id = self.find(topic, schema_json).ok()??;
+                    Some(Answer { topic: topic.to_owned(), schema_json, id })
+                })
             };
-            let asked: Vec<_> = wanted.iter().map(ask).collect();
+            let asked: Vec<_> = wanted.map(ask).collect();
             asked.into_iter().filter_map(|asked| asked.join().ok()?).collect()
         });
-        AskedTogether { registry: Arc::clone(self), ids }
+        AskedTogether { registry: Arc::clone(self), answers }
     }
 
     /// The id of `schema` in the subject of `topic`, if it is registered there.
@@ -147,7 +149,13 @@ impl SchemaIds for Registry {
 /// rebuilt may give other ids.
 pub struct AskedTogether {
     registry: Arc<Registry>,
-    ids: HashMap<(String, &'static str), u32>,
+    answers: Vec<Answer>,
+}
+
+struct Answer {
+    topic: String,
+    schema_json: &'static str,
+    id: u32,
 }
 
 impl SchemaSource for AskedTogether {
@@ -158,9 +166,8 @@ impl SchemaSource for AskedTogether {
 
 impl SchemaIds for AskedTogether {
     fn registered_id(&self, topic: &str, schema_json: &str) -> Result<u32, String> {
-        let is_asked = |((of, schema), _): &(&(String, &'static str), &u32)| of == topic && *schema == schema_json;
-        match self.ids.iter().find(is_asked) {
-            Some((_, id)) => Ok(*id),
+        match self.answers.iter().find(|answer| answer.topic == topic && answer.schema_json == schema_json) {
+            Some(answer) => Ok(answer.id),
             None => self.registry.registered_id(topic, schema_json),
         }
     }

@@ -2,10 +2,10 @@
 //!
 //! For audits of the whole log; a reader that owns its records is in [`crate::reader`].
 
-use crate::client::{QuietContext, consumer_config, consumer_error};
+use crate::client::{QuicklyClosed, QuietContext, consumer, consumer_config, consumer_error};
 use crate::reader::know;
 use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::time::Duration;
@@ -74,7 +74,7 @@ pub fn scan<E: From<PortError>>(
     }
 }
 
-fn open(bootstrap: &str, topic: &str, partition: i32) -> Result<BaseConsumer<QuietContext>, KafkaError> {
+fn open(bootstrap: &str, topic: &str, partition: i32) -> Result<QuicklyClosed<QuietContext>, KafkaError> {
     let mut config = consumer_config(bootstrap, "tapeline-scan");
     // Never joins: the client wants a name for manual assignment too.
     config
@@ -86,7 +86,7 @@ fn open(bootstrap: &str, topic: &str, partition: i32) -> Result<BaseConsumer<Qui
         .set("queued.min.messages", "50000")
         // Full means full for the moment, not for the client's usual second.
         .set("fetch.queue.backoff.ms", "10");
-    let consumer: BaseConsumer<QuietContext> = config.create_with_context(QuietContext)?;
+    let consumer = consumer(&config, QuietContext)?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Beginning)?;
     know(&consumer, topic)?;

@@ -1,6 +1,6 @@
 //! The sink's port: a static group member that begins where the sink's database says.
 
-use crate::client::{GroupContext, QuicklyClosed, member_config, member_name, poll_member};
+use crate::client::{GroupContext, QuicklyClosed, consumer, member_config, member_name, poll_member};
 use crate::port::partitions;
 use crate::protocol::Cluster;
 use crate::publisher::Publisher;
@@ -52,10 +52,8 @@ impl KafkaSinkPort {
         config
             .set("fetch.min.bytes", FETCH_BYTES)
             .set("fetch.wait.max.ms", (spec.linger / 2).as_millis().clamp(10, 100).to_string());
-        let group = config
-            .create_with_context(GroupContext::new(bootstrap, topics.clone(), Some(Box::new(start_at))))
-            .map(QuicklyClosed)
-            .map_err(away)?;
+        let context = GroupContext::new(bootstrap, topics.clone(), Some(Box::new(start_at)));
+        let group = consumer(&config, context).map_err(away)?;
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         group.subscribe(&names).map_err(away)?;
         let (bootstrap, component) = (bootstrap.to_owned(), spec.component.clone());

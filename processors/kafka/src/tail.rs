@@ -1,12 +1,12 @@
 //! Follows all partitions of a topic from their present ends, outside any group: what a client of the pipeline sees, when
 //! it sees it.
 
-use crate::client::{LastingContext, consumer_config, consumer_error};
+use crate::client::{LastingContext, QuicklyClosed, consumer, consumer_config, consumer_error};
 use crate::port;
 use crate::scan::RecordView;
 use crate::stranded::STATISTICS_INTERVAL_MS;
 use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tapeline_runtime::port::PortError;
 
 /// A consumer of committed records that began at a topic's end.
 pub struct Tail {
-    consumer: BaseConsumer<LastingContext>,
+    consumer: QuicklyClosed<LastingContext>,
     next_offsets: Vec<i64>,
 }
 
@@ -28,8 +28,7 @@ impl Tail {
         let mut config = consumer_config(bootstrap, "tapeline-tail");
         // Never joins: the client wants a name for manual assignment too.
         config.set("group.id", "tapeline-tail").set("statistics.interval.ms", STATISTICS_INTERVAL_MS.to_string());
-        let context = LastingContext::new(bootstrap, ());
-        let consumer: BaseConsumer<LastingContext> = config.create_with_context(context).map_err(away)?;
+        let consumer = consumer(&config, LastingContext::new(bootstrap, ())).map_err(away)?;
         let (mut list, mut next_offsets) = (TopicPartitionList::new(), Vec::new());
         for partition in 0..port::partitions(&consumer, topic)? {
             let end = port::bounds(&consumer, topic, partition)?.end;

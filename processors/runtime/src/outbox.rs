@@ -1,9 +1,8 @@
 //! What a transaction will write, kept back until its commit.
 //!
 //! librdkafka has one request of a partition on its way, and while another is due its thread asks without a pause whether
-//! it may go: on a busy broker the threads of all lanes then take the processor from the very broker that they wait for
-//! (seen: a hundred threads in the run queue of two cores, no commit for six seconds). Handed over at once, what a
-//! transaction writes to a partition is one request in nearly all cases.
+//! it may go: where the broker is slow, the threads of all lanes take the processor from the very broker that they wait for.
+//! Handed over at once, what a transaction writes to a partition is one request in nearly all cases.
 
 use crate::port::{OutView, Port, PortError};
 use smol_str::SmolStr;
@@ -20,18 +19,16 @@ pub(crate) struct Outbox {
 struct Kept {
     topic: SmolStr,
     partition: Option<i32>,
-    key_begins: usize,
-    payload_begins: usize,
+    key_bytes: usize,
+    payload_bytes: usize,
 }
 
 impl Outbox {
     /// Keeps a record; its partition is found by its key if `partition` is `None`.
     pub(crate) fn push(&mut self, topic: &str, partition: Option<i32>, key: &[u8], payload: &[u8]) {
-        let key_begins = self.bytes.len();
         self.bytes.extend_from_slice(key);
-        let payload_begins = self.bytes.len();
         self.bytes.extend_from_slice(payload);
-        self.records.push(Kept { topic: topic.into(), partition, key_begins, payload_begins });
+        self.records.push(Kept { topic: topic.into(), partition, key_bytes: key.len(), payload_bytes: payload.len() });
     }
 
     /// Writes all of it within the open transaction, and is empty then.
@@ -39,11 +36,13 @@ impl Outbox {
     /// # Errors
     /// See [`PortError`]; the transaction is lost, and what is left here with it.
     pub(crate) fn send(&mut self, port: &mut impl Port) -> Result<(), PortError> {
-        let ends = self.records.iter().skip(1).map(|next| next.key_begins).chain([self.bytes.len()]);
-        for (Kept { topic, partition, key_begins, payload_begins }, end) in self.records.iter().zip(ends) {
-            let (key, payload) = (&self.bytes[*key_begins..*payload_begins], &self.bytes[*payload_begins..end]);
+        let mut rest = self.bytes.as_slice();
+        for Kept { topic, partition, key_bytes, payload_bytes } in &self.records {
+            let (key, behind_key) = rest.split_at(*key_bytes);
+            let (payload, behind) = behind_key.split_at(*payload_bytes);
             let (key, payload) = (Some(key), Some(payload));
             port.send(OutView { topic, partition: *partition, key, payload, headers: &[] })?;
+            rest = behind;
         }
         self.records.clear();
         self.bytes.clear();
