@@ -118,7 +118,11 @@ rootLogger.appenderRef.error.level=ERROR
 P
 }
 
-kafka_tool() { java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$KAFKA_LIBS/*" "$@"; }
+kafka_tool() { # with a broker's archive of classes, once there is one
+  local archive=$TAPELINE_CACHE/kafka-$KAFKA_VERSION.jsa quicker=()
+  if [ -f "$archive" ]; then quicker=("-XX:SharedArchiveFile=$archive"); fi
+  java "${quicker[@]}" -Xmx256m -XX:TieredStopAtLevel=1 -cp "$KAFKA_LIBS/*" "$@"
+}
 
 kafka_launch() {
   local part=${1:-kafka} jvm=(-Xms1g -Xmx1g -XX:+UseParallelGC); local dir=$TAPELINE_HOME/$part
@@ -132,7 +136,7 @@ kafka_launch() {
     attempt "$part: formatting its folder" "$dir/format.log" \
       kafka_tool kafka.tools.StorageTool format -t "$(kafka_cluster_id)" -c "$dir/server.properties"
   fi
-  launch "$part" java "${jvm[@]}" -XX:+ExitOnOutOfMemoryError "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
+  launch "$part" java "$(jvm_classes "$part" "kafka-$KAFKA_VERSION")" "${jvm[@]}" -XX:+ExitOnOutOfMemoryError "-Dlog4j2.configurationFile=$dir/log4j2.properties" \
     -cp "$KAFKA_LIBS/*" kafka.Kafka "$dir/server.properties"
 }
 
