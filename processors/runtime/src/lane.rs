@@ -397,7 +397,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
             transaction.offsets.extend(self.positions(partition));
         }
         let started_at = Instant::now();
-        self.outbox.send(&mut self.port)?;
+        self.outbox.send(|out| self.port.send(out))?;
         let offsets: Vec<_> = transaction.offsets.into_iter().collect();
         self.port.commit(&offsets)?;
         let took = started_at.elapsed();
