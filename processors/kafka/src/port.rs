@@ -34,6 +34,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// who is the new one (librdkafka 2.10 and later, <https://github.com/confluentinc/librdkafka/issues/5511>): it asks again
 /// when one of its connections opens or closes. Seen: 48 s, until the dead broker was back.
 const IDLE_CONNECTION_MS: &str = "2000";
+/// How long a lane that starts waits at most until its producer knows the brokers.
+const ACQUAINTANCE: Duration = Duration::from_secs(2);
 /// Where Kafka keeps what groups have committed: a transaction's offsets stand there.
 const GROUP_OFFSETS: &str = "__consumer_offsets";
 /// Steps in which deliveries are awaited: rdkafka's own flush waits in steps of 100 ms.
@@ -93,6 +95,7 @@ impl KafkaPort {
         let own: Vec<&str> =
             spec.inputs.iter().filter(|input| !input.broadcast).map(|input| input.topic.as_str()).collect();
         group.subscribe(&own).map_err(away)?;
+        own.first().into_iter().for_each(|topic| get_acquainted(&producer, topic));
         let broadcast = if spec.inputs.iter().any(|input| input.broadcast) {
             let mut config = consumer_config(bootstrap, &spec.component);
             config
@@ -170,9 +173,12 @@ impl KafkaPort {
         if self.initialised {
             return Ok(false);
         }
+        let started_at = Instant::now();
         let taken = self.producer.init_transactions(REQUEST_TIMEOUT);
         taken.map_err(|error| self.failed("taking over the transactional id", &error))?;
         self.initialised = true;
+        let claim_ms = started_at.elapsed().as_millis() as u64;
+        tracing::info!(id = %self.name, claim_ms, "transactional id taken over");
         Ok(true)
     }
 
@@ -316,6 +322,21 @@ impl Drop for KafkaPort {
         {
             tracing::debug!(%error, "a transaction could not be aborted");
         }
+    }
+}
+
+/// Lets a producer meet the brokers while its group is being joined.
+///
+/// librdkafka looks for the transactions' coordinator only over a connection that is up already, and takes only a broker from
+/// Kafka's own list for one; else it waits for 500 ms and looks again. So it is asked where a partition ends: that takes the
+/// list and a connection to a broker on it. (For the leader of a topic that it has not heard of it would look once a second
+/// only: so it hears of it first.)
+fn get_acquainted<C: ProducerContext>(producer: &BaseProducer<C>, topic: &str) {
+    let client = producer.client();
+    let met =
+        client.fetch_metadata(Some(topic), ACQUAINTANCE).and_then(|_| client.fetch_watermarks(topic, 0, ACQUAINTANCE));
+    if let Err(error) = met {
+        tracing::debug!(%error, "the producer has not met the brokers");
     }
 }
 

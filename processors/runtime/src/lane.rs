@@ -171,7 +171,11 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     /// [`LaneError::Fenced`] if another process has taken over. Anything else only makes the next start longer, and is
     /// said in the log.
     pub fn end(&mut self) -> Result<(), LaneError> {
-        match self.snapshot_at_stop() {
+        let started_at = Instant::now();
+        let stopped = self.snapshot_at_stop();
+        let (component, snapshot_ms) = (&self.spec.component, started_at.elapsed().as_millis() as u64);
+        tracing::info!(%component, snapshot_ms, "stopped after its last record");
+        match stopped {
             Err(LaneError::Away(why) | LaneError::Fatal(why)) => {
                 tracing::warn!(component = %self.spec.component, why, "no snapshot at the stop: the next start replays");
                 Ok(())

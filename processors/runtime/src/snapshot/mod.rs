@@ -31,8 +31,8 @@ const PLACES: i64 = 3;
 /// A lane that works writes a block after so many records, and at the end of each transaction: a block costs about as much
 /// as twenty records.
 pub(crate) const RECORDS_PER_BLOCK: usize = 128;
-/// Blocks in a transaction of a lane that takes no more records.
-const BLOCKS_AT_STOP: usize = 32;
+/// Blocks in a transaction of a lane that takes no more records: whoever is to go on waits for each commit.
+const BLOCKS_AT_STOP: usize = 256;
 
 /// Where a lane's snapshots go, and when they are due.
 #[derive(Debug, Clone, PartialEq, Eq)]
