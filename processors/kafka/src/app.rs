@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tapeline_runtime::addresses::Addresses;
 use tapeline_runtime::event_decoder::{EventDecoder, decoder};
 use tapeline_runtime::lane::{InputSpec, Lane, LaneError, LaneSpec, OwnRecords};
@@ -154,12 +154,16 @@ impl App {
         make: Make<P, C>,
     ) -> Result<(), LaneError> {
         let written = self.topology.written_by(&spec.component);
+        let started_at = Instant::now();
         let ids = self.ask_together(spec.inputs.iter().map(|input| &input.topic).chain(&written));
         let (processor, coding) = make(spec, &ids).map_err(LaneError::Away)?;
         let records = OwnRecords::new(spec, &ids).map_err(LaneError::Away)?;
+        let schemas_ms = started_at.elapsed().as_millis() as u64;
         let name = member_name(&spec.component, &self.instance, lane);
         let port = KafkaPort::open(&self.addresses.kafka, spec, name, written, self.http.get().copied())?;
         self.check_partitions(spec.inputs.iter().map(|input| input.topic.as_str()), |topic| port.partitions(topic))?;
+        let open_ms = started_at.elapsed().as_millis() as u64 - schemas_ms;
+        tracing::info!(component = %spec.component, lane, schemas_ms, open_ms, "has its schemas and its clients");
         Lane::new(spec.clone(), processor, coding, records, port, metrics.clone()).run(&self.stop)
     }
 

@@ -242,7 +242,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                     ready += usize::from(self.is_for_a_task(&record));
                     batch.push(record);
                 }
-                Polled::Assigned(partitions) => self.assigned.extend(partitions),
+                Polled::Assigned(partitions) => self.assign(partitions),
                 Polled::Revoked(partitions) => self.drop_tasks(&partitions, &mut batch),
             }
             wait = Duration::ZERO;
@@ -250,6 +250,12 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         let (ready, early) = batch.into_iter().partition(|record| self.is_for_a_task(record));
         self.waiting = early;
         Ok(ready)
+    }
+
+    fn assign(&mut self, partitions: Vec<InputPartition>) {
+        let (component, after_join_ms) = (&self.spec.component, self.joined_at.elapsed().as_millis() as u64);
+        tracing::info!(%component, after_join_ms, input_partitions = partitions.len(), "partitions assigned");
+        self.assigned.extend(partitions);
     }
 
     fn is_for_a_task(&self, record: &Record) -> bool {
