@@ -119,9 +119,8 @@ P
 }
 
 kafka_tool() { # with a broker's archive of classes, once there is one
-  local archive=$TAPELINE_CACHE/kafka-$KAFKA_VERSION.jsa quicker=()
-  if [ -f "$archive" ]; then quicker=("-XX:SharedArchiveFile=$archive"); fi
-  java "${quicker[@]}" -Xmx256m -XX:TieredStopAtLevel=1 -cp "$KAFKA_LIBS/*" "$@"
+  local quicker; quicker=$(kept_classes "kafka-$KAFKA_VERSION") || true
+  java ${quicker:+"$quicker"} -Xmx256m -XX:TieredStopAtLevel=1 -cp "$KAFKA_LIBS/*" "$@"
 }
 
 kafka_launch() {

@@ -92,12 +92,15 @@ launch() {
   die "$part: could not be started; see $dir/log"
 }
 
-# jvm_classes PART NAME: the option with which a JVM starts faster, as the classes that an earlier one had loaded lie ready in
-# the cache as NAME.jsa; or the one with which it writes them at its end, into its folder, from where `stop` takes them.
+# kept_classes NAME: the option with which a JVM starts faster, if the classes that an earlier one had loaded lie ready in the
+# cache as NAME.jsa; else fails.
+kept_classes() { [ -f "$TAPELINE_CACHE/$1.jsa" ] && echo "-XX:SharedArchiveFile=$TAPELINE_CACHE/$1.jsa"; }
+
+# jvm_classes PART NAME: that, or the option with which it writes them at its end, into its folder, from where `stop` takes them.
 jvm_classes() {
-  local archive=$TAPELINE_CACHE/$2.jsa own=$TAPELINE_HOME/$1/$2.jsa
+  local own=$TAPELINE_HOME/$1/$2.jsa
   rm -f "$own" # half of one, if it was killed while it wrote
-  if [ -f "$archive" ]; then echo "-XX:SharedArchiveFile=$archive"; else echo "-XX:ArchiveClassesAtExit=$own"; fi
+  kept_classes "$2" || echo "-XX:ArchiveClassesAtExit=$own"
 }
 
 # keep_classes PART: what it wrote goes into the cache, complete or not at all, also if that is on another file system.

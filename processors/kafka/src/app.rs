@@ -154,16 +154,32 @@ impl App {
         make: Make<P, C>,
     ) -> Result<(), LaneError> {
         let written = self.topology.written_by(&spec.component);
+        let inputs = || spec.inputs.iter().map(|input| &input.topic);
+        let name = member_name(&spec.component, &self.instance, lane);
         let started_at = Instant::now();
-        let ids = self.ask_together(spec.inputs.iter().map(|input| &input.topic).chain(&written));
+        // A restart waits for registry and broker at the same time: each of them may take half a second where it is busy.
+        let (asked, opened) = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| (self.ask_together(inputs().chain(&written)), started_at.elapsed()));
+            let opened = KafkaPort::open(&self.addresses.kafka, spec, name, written.clone(), self.http.get().copied());
+            let opened = opened.map_err(LaneError::from).and_then(|port| {
+                self.check_partitions(inputs(), |topic| port.partitions(topic))?;
+                Ok((port, started_at.elapsed()))
+            });
+            (asked.join(), opened)
+        });
+        let (ids, schemas_after) = asked.map_err(|_| LaneError::Fatal("asking for schema ids panicked".into()))?;
         let (processor, coding) = make(spec, &ids).map_err(LaneError::Away)?;
         let records = OwnRecords::new(spec, &ids).map_err(LaneError::Away)?;
-        let schemas_ms = started_at.elapsed().as_millis() as u64;
-        let name = member_name(&spec.component, &self.instance, lane);
-        let port = KafkaPort::open(&self.addresses.kafka, spec, name, written, self.http.get().copied())?;
-        self.check_partitions(spec.inputs.iter().map(|input| input.topic.as_str()), |topic| port.partitions(topic))?;
-        let open_ms = started_at.elapsed().as_millis() as u64 - schemas_ms;
-        tracing::info!(component = %spec.component, lane, schemas_ms, open_ms, "has its schemas and its clients");
+        let (mut port, clients_after) = opened?;
+        port.join()?;
+        tracing::info!(
+            component = %spec.component,
+            lane,
+            schemas_ms = schemas_after.as_millis() as u64,
+            clients_ms = clients_after.as_millis() as u64,
+            joining_after_ms = started_at.elapsed().as_millis() as u64,
+            "has its schemas and its clients"
+        );
         Lane::new(spec.clone(), processor, coding, records, port, metrics.clone()).run(&self.stop)
     }
 
@@ -274,7 +290,7 @@ impl App {
     /// A topic with another number of partitions than the topology says would tear keys from their state.
     fn check_partitions<'a>(
         &self,
-        topics: impl Iterator<Item = &'a str>,
+        topics: impl Iterator<Item = &'a String>,
         on_broker: impl Fn(&str) -> Result<i32, PortError>,
     ) -> Result<(), LaneError> {
         for name in topics {

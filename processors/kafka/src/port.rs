@@ -8,7 +8,7 @@
 //! records from then on. And each commit carries the member's epoch, which the group's coordinator checks.
 
 use crate::client::{
-    GroupContext, LastingContext, QuicklyClosed, Written, client_id, consumer, consumer_config, member_config,
+    GroupContext, LastingContext, QuicklyClosed, Written, client_id, consumer, consumer_config, know, member_config,
     poll_member, producer_config, producer_error, record,
 };
 use crate::protocol::{Cluster, OffsetOf};
@@ -50,6 +50,8 @@ pub struct KafkaPort {
     /// Group instance and transactional id.
     name: String,
     topics: Vec<String>,
+    /// Those of them that the group assigns.
+    assigned_topics: Vec<String>,
     /// All topics that the component's transactions touch.
     written_topics: Vec<String>,
     cluster: Cluster,
@@ -64,11 +66,11 @@ pub struct KafkaPort {
 }
 
 impl KafkaPort {
-    /// Joins the group of `spec.component` under `name`; whoever held it is fenced. `outputs` are all topics that the
-    /// component writes to; `http` is where this process serves HTTP.
+    /// Makes the clients of a lane called `name`, and lets its producer meet the brokers. It is in no group yet. `outputs` are
+    /// all topics that the component writes to; `http` is where this process serves HTTP.
     ///
     /// # Errors
-    /// [`PortError::Away`] if the broker is away.
+    /// [`PortError::Away`] if a client can't be made.
     pub fn open(
         bootstrap: &str,
         spec: &LaneSpec,
@@ -86,16 +88,14 @@ impl KafkaPort {
         let context =
             LastingContext::new(bootstrap, Written::new(spec.journal.iter().cloned().chain(snapshots).collect()));
         let producer: BaseProducer<LastingContext<Written>> = config.create_with_context(context).map_err(away)?;
-        let mut cluster = Cluster::new(bootstrap);
-        cluster.release_instance(&spec.component, &name)?;
         let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
+        let assigned = spec.inputs.iter().filter(|input| !input.broadcast);
         let client_id = client_id(&spec.component, http);
         let config = member_config(bootstrap, &spec.component, &name, &client_id);
         let group = consumer(&config, GroupContext::new(bootstrap, topics.clone(), None)).map_err(away)?;
-        let own: Vec<&str> =
-            spec.inputs.iter().filter(|input| !input.broadcast).map(|input| input.topic.as_str()).collect();
-        group.subscribe(&own).map_err(away)?;
-        own.first().into_iter().for_each(|topic| get_acquainted(&producer, topic));
+        if let Some(topic) = topics.first() {
+            get_acquainted(&producer, topic);
+        }
         let broadcast = if spec.inputs.iter().any(|input| input.broadcast) {
             let mut config = consumer_config(bootstrap, &spec.component);
             config
@@ -110,8 +110,9 @@ impl KafkaPort {
             component: spec.component.clone(),
             name,
             topics,
+            assigned_topics: assigned.map(|input| input.topic.clone()).collect(),
             written_topics: outputs.into_iter().chain([GROUP_OFFSETS.to_owned()]).collect(),
-            cluster,
+            cluster: Cluster::new(bootstrap),
             group,
             broadcast,
             producer,
@@ -119,6 +120,17 @@ impl KafkaPort {
             in_transaction: false,
             drained_at: Instant::now(),
         })
+    }
+
+    /// Joins the group. Whoever held the lane's name is fenced: a process joins when it has all that it needs for its work.
+    ///
+    /// # Errors
+    /// [`PortError::Away`] if the broker is away.
+    pub fn join(&mut self) -> Result<(), PortError> {
+        self.cluster.release_instance(&self.component, &self.name)?;
+        let topics: Vec<&str> = self.assigned_topics.iter().map(String::as_str).collect();
+        let subscribed = self.group.subscribe(&topics);
+        subscribed.map_err(|error| PortError::Away(format!("{}: {error}", self.component)))
     }
 
     fn failed(&self, doing: &str, error: &KafkaError) -> PortError {
@@ -325,16 +337,14 @@ impl Drop for KafkaPort {
     }
 }
 
-/// Lets a producer meet the brokers while its group is being joined.
+/// Lets a producer meet the brokers before its group is joined.
 ///
 /// librdkafka looks for the transactions' coordinator only over a connection that is up already, and takes only a broker from
 /// Kafka's own list for one; else it waits for 500 ms and looks again. So it is asked where a partition ends: that takes the
-/// list and a connection to a broker on it. (For the leader of a topic that it has not heard of it would look once a second
-/// only: so it hears of it first.)
+/// list and a connection to a broker on it.
 fn get_acquainted<C: ProducerContext>(producer: &BaseProducer<C>, topic: &str) {
     let client = producer.client();
-    let met =
-        client.fetch_metadata(Some(topic), ACQUAINTANCE).and_then(|_| client.fetch_watermarks(topic, 0, ACQUAINTANCE));
+    let met = know(client, topic, ACQUAINTANCE).and_then(|()| client.fetch_watermarks(topic, 0, ACQUAINTANCE));
     if let Err(error) = met {
         tracing::debug!(%error, "the producer has not met the brokers");
     }

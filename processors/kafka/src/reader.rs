@@ -1,8 +1,8 @@
 //! Reads one partition from an offset to its present end, outside any group.
 
-use crate::client::{self, QuicklyClosed, QuietContext, consumer_config, consumer_error, record};
+use crate::client::{self, QuicklyClosed, QuietContext, consumer_config, consumer_error, know, record};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -96,12 +96,6 @@ fn consumer(bootstrap: &str) -> Result<QuicklyClosed<QuietContext>, KafkaError> 
     client::consumer(&config, QuietContext)
 }
 
-/// Lets the client find a topic's leaders. It looks for those of a topic that is new to it once a second only, which made
-/// the first restore after a start take three seconds.
-pub(crate) fn know(consumer: &BaseConsumer<QuietContext>, topic: &str) -> KafkaResult<()> {
-    consumer.fetch_metadata(Some(topic), PATIENCE).map(|_| ())
-}
-
 impl PartitionReader {
     /// Opens `topic`, `partition` at `from`.
     ///
@@ -117,7 +111,7 @@ impl PartitionReader {
         let away = |error: KafkaError| PortError::Away(format!("{what}: {error}"));
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(from)).map_err(away)?;
-        know(&consumer, topic).map_err(away)?;
+        know(consumer.client(), topic, PATIENCE).map_err(away)?;
         consumer.assign(&list).map_err(away)?;
         Ok(Self { consumer, what, ended: false })
     }

@@ -2,8 +2,7 @@
 //!
 //! For audits of the whole log; a reader that owns its records is in [`crate::reader`].
 
-use crate::client::{QuicklyClosed, QuietContext, consumer, consumer_config, consumer_error};
-use crate::reader::know;
+use crate::client::{QuicklyClosed, QuietContext, consumer, consumer_config, consumer_error, know};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -89,7 +88,7 @@ fn open(bootstrap: &str, topic: &str, partition: i32) -> Result<QuicklyClosed<Qu
     let consumer = consumer(&config, QuietContext)?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Beginning)?;
-    know(&consumer, topic)?;
+    know(consumer.client(), topic, POLL * PATIENCE_POLLS)?;
     consumer.assign(&list)?;
     Ok(consumer)
 }

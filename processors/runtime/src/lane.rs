@@ -173,14 +173,18 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     pub fn end(&mut self) -> Result<(), LaneError> {
         let started_at = Instant::now();
         let stopped = self.snapshot_at_stop();
-        let (component, snapshot_ms) = (&self.spec.component, started_at.elapsed().as_millis() as u64);
-        tracing::info!(%component, snapshot_ms, "stopped after its last record");
+        let component = &self.spec.component;
         match stopped {
-            Err(LaneError::Away(why) | LaneError::Fatal(why)) => {
-                tracing::warn!(component = %self.spec.component, why, "no snapshot at the stop: the next start replays");
+            Ok(()) => {
+                let snapshot_ms = started_at.elapsed().as_millis() as u64;
+                tracing::info!(%component, snapshot_ms, "stopped after its last record");
                 Ok(())
             }
-            ended => ended,
+            Err(LaneError::Away(why) | LaneError::Fatal(why)) => {
+                tracing::warn!(%component, why, "no snapshot at the stop: the next start replays");
+                Ok(())
+            }
+            fenced => fenced,
         }
     }
 

@@ -79,7 +79,9 @@ fn port(kafka: &str) -> Result<KafkaPort> {
         snapshots: None,
         max_batch_records: MAX_BATCH_RECORDS,
     };
-    Ok(KafkaPort::open(kafka, &spec, NAME.to_owned(), vec![topic::VALIDATED.to_owned()], None)?)
+    let mut port = KafkaPort::open(kafka, &spec, NAME.to_owned(), vec![topic::VALIDATED.to_owned()], None)?;
+    port.join()?;
+    Ok(port)
 }
 
 /// Reads all of a topic and gives the number of records.
