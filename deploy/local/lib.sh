@@ -124,11 +124,13 @@ await() {
   done
 }
 
-# stop PART: asks, and kills after a deadline.
+# stop PART: asks, and kills after a deadline; at once where DOOMED says that its data will be deleted, unless it is to write
+# its classes at its end. (PostgreSQL leaves a segment of shared memory if it is killed.)
 stop() {
   local part=$1 pid signal=TERM
   if ! pid=$(pid_of "$part"); then return; fi
-  if [ "$part" = timescale ]; then signal=INT; fi # PostgreSQL's fast shutdown; on TERM it waits for its clients
+  if [ "$part" = timescale ]; then signal=INT # PostgreSQL's fast shutdown; on TERM it waits for its clients
+  elif [ -n "${DOOMED:-}" ] && ! grep -qszF -e -XX:ArchiveClassesAtExit= "/proc/$pid/cmdline"; then signal=KILL; fi
   kill "-$signal" "$pid" 2>/dev/null || true
   for _ in {1..200}; do
     if ! pid_of "$part" >/dev/null; then

@@ -157,7 +157,7 @@ down() {
 reset() {
   [ "${1:-}" = --yes ] || die "reset deletes the data of the parts in $TAPELINE_HOME: say \`reset --yes\` if that is meant"
   shift
-  local part
+  local part DOOMED=yes
   down "$@"
   if chosen kafka && ! chosen registry && ! external registry; then CHOSEN+=(registry); stop registry; fi # its schemas are in Kafka
   for part in "${CHOSEN[@]}"; do

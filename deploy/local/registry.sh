@@ -28,9 +28,11 @@ registry_launch() {
   reachable "${ADDRESS[kafka]}" || die "registry: no Kafka at ${ADDRESS[kafka]}, and it keeps its schemas there: start Kafka first"
   # Its first start makes a topic, with copies on all brokers.
   local part; if ! external kafka; then for part in "${BROKERS[@]}"; do if pid_of "$part" >/dev/null; then await "$part" 120; fi; done; fi
+  # At its start it waits for a snapshot of its schemas, which a registry takes once a day: 5 s if it is not told otherwise. Without
+  # one it reads their journal.
   launch registry java "$(jvm_classes registry "registry-$REGISTRY_VERSION")" -Xmx400m -XX:TieredStopAtLevel=1 "-Djava.io.tmpdir=$dir/tmp" \
     -Dquarkus.http.host=127.0.0.1 "-Dquarkus.http.port=$REGISTRY_PORT" \
-    -Dapicurio.storage.kind=kafkasql "-Dapicurio.kafkasql.bootstrap.servers=${ADDRESS[kafka]}" \
+    -Dapicurio.storage.kind=kafkasql -Dapicurio.kafkasql.consumer.poll.timeout=1000 "-Dapicurio.kafkasql.bootstrap.servers=${ADDRESS[kafka]}" \
     -jar "$REGISTRY_APP/apicurio-registry-app-$REGISTRY_VERSION-runner.jar"
 }
 

@@ -90,7 +90,8 @@ pub struct ChaosOptions {
     /// Kills, rolling: commands a second.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub rate: u64,
-    /// Kills, overload: how many commands to publish. If it is not given: 5,000 for each kill; two minutes of overload.
+    /// How many commands to publish; rolling: before the first restart. If it is not given: 5,000 for each kill, 90 s of a load
+    /// before the first restart, two minutes of overload.
     #[arg(long)]
     pub orders: Option<u64>,
     /// Brokers, 1 or 3. With 3, the leader of each topic is killed first and the failover is measured.

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Instances of each processor.
 const INSTANCES: u32 = 3;
-/// A load before the first restart and after the last. A broker whose JVM is cold takes several times as long.
+/// A load before the first restart if its orders are not given, and after the last. A broker whose JVM is cold takes several
+/// times as long.
 const WARM_UP: Duration = Duration::from_secs(90);
 const TAIL: Duration = Duration::from_secs(10);
 /// Pause between an instance that is ready again and the end of the next.
@@ -58,7 +59,8 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
         due: Some(Arc::clone(&due)),
     };
     let load = Load::start(publisher, spec);
-    let restarts = restart_each(run, &mut fleet, began_at);
+    let warm_up = run.options.orders.map_or(WARM_UP, |orders| Duration::from_secs(orders / rate));
+    let restarts = restart_each(run, &mut fleet, began_at, warm_up);
     load.enough();
     let published = load.join()?;
     let restarts = restarts?;
@@ -71,7 +73,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
     fleet.stop(run.events)?;
 
     let comparisons = run.check_log(&flow, published.commands)?;
-    let timings = vec![judge(run, &latencies, &restarts)?];
+    let timings = vec![judge(run, &latencies, &restarts, warm_up)?];
     plot(run, &latencies, &restarts)?;
     let outcome = Outcome { comparisons, timings, struck: BTreeMap::new(), crashes, standstill: None };
     run.summary(&outcome, published.commands, began_at);
@@ -81,8 +83,8 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<Outcome> {
 /// When each restart began, since the load did.
 type Restarts = Vec<Duration>;
 
-fn restart_each(run: &mut Run<'_>, fleet: &mut Fleet<'_>, began_at: Instant) -> Result<Restarts> {
-    tend_for(run, fleet, WARM_UP)?;
+fn restart_each(run: &mut Run<'_>, fleet: &mut Fleet<'_>, began_at: Instant, warm_up: Duration) -> Result<Restarts> {
+    tend_for(run, fleet, warm_up)?;
     let mut restarts = Vec::new();
     for instance in fleet.instances_of(&PROCESSORS) {
         let at = Instant::now();
@@ -115,9 +117,9 @@ fn wait_ready(run: &mut Run<'_>, fleet: &mut Fleet<'_>) -> Result<()> {
 }
 
 /// Says the figures, and in which seconds after the warm-up the limit was passed.
-fn judge(run: &mut Run<'_>, latencies: &Latencies, restarts: &Restarts) -> Result<Comparison> {
+fn judge(run: &mut Run<'_>, latencies: &Latencies, restarts: &Restarts, warm_up: Duration) -> Result<Comparison> {
     let millis = |micros: u64| micros as f64 / 1_000.0;
-    let warm = WARM_UP.as_secs();
+    let warm = warm_up.as_secs();
     let last = latencies.by_second(1.0).last().map_or(warm, |(second, _)| second + 1);
     let restarting =
         restarts.first().map_or(warm, Duration::as_secs)..restarts.last().map_or(last, |at| at.as_secs() + 5);
