@@ -6,7 +6,8 @@
 //! - [`protocol`]: what librdkafka has no calls for: groups in full, transactions, fencing.
 //! - [`publisher`]: an idempotent producer for connectors and tools, [`transaction`]: a transactional one.
 //! - [`app`]: components put together, each on its thread.
-//! - `stranded`: clients that have forgotten all brokers get them anew, a bug of librdkafka.
+//! - `stranded`: clients that have forgotten all brokers get them anew, a bug of librdkafka; `leader_hints`: clients do not
+//!   crash over another one.
 //! - [`admin`]: topics and their settings, [`registry`]: subjects and schemas.
 //!
 //! What is absent: any knowledge of what the records mean.
@@ -15,6 +16,7 @@ pub mod admin;
 pub mod app;
 mod append_times;
 mod client;
+mod leader_hints;
 pub mod port;
 pub mod protocol;
 pub mod publisher;
