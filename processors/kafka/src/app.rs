@@ -161,17 +161,15 @@ impl App {
         let (asked, opened) = std::thread::scope(|scope| {
             let asked = scope.spawn(|| (self.ask_together(inputs().chain(&written)), started_at.elapsed()));
             let opened = KafkaPort::open(&self.addresses.kafka, spec, name, written.clone(), self.http.get().copied());
-            let opened = opened.map_err(LaneError::from).and_then(|port| {
-                self.check_partitions(inputs(), |topic| port.partitions(topic))?;
-                Ok((port, started_at.elapsed()))
-            });
-            (asked.join(), opened)
+            (asked.join(), opened.map(|port| (port, started_at.elapsed())))
         });
         let (ids, schemas_after) = asked.map_err(|_| LaneError::Fatal("asking for schema ids panicked".into()))?;
         let (processor, coding) = make(spec, &ids).map_err(LaneError::Away)?;
         let records = OwnRecords::new(spec, &ids).map_err(LaneError::Away)?;
         let (mut port, clients_after) = opened?;
+        // It is the first to notice, and at once, that Kafka is away: whoever asks a client waits for as long as that does.
         port.join()?;
+        self.check_partitions(inputs(), |topic| port.partitions(topic))?;
         tracing::info!(
             component = %spec.component,
             lane,
