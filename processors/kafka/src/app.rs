@@ -227,8 +227,8 @@ impl App {
         let mut parts = decoder::<SnapshotPart>(&snapshots.topic, &ids).map_err(anyhow::Error::msg)?;
         let mut needs = Vec::new();
         for partition in 0..port.partitions(journal)? {
-            let below = port.bounds(&snapshots.topic, partition)?.end;
-            let kept = manifests(&port, &mut parts, &snapshots.topic, partition, below, 2)?.pop();
+            let bounds = port.bounds(&snapshots.topic, partition)?;
+            let kept = manifests(&port, &mut parts, &snapshots.topic, partition, bounds, 2)?.pop();
             let mut needed: BTreeMap<(String, i32), i64> = BTreeMap::from([((journal.clone(), partition), 0)]);
             for input in &spec.inputs {
                 let of_input =

@@ -21,6 +21,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tapeline_runtime::lane::LaneSpec;
@@ -54,6 +56,8 @@ pub struct KafkaPort {
     assigned_topics: Vec<String>,
     /// All topics that the component's transactions touch.
     written_topics: Vec<String>,
+    /// Numbers of partitions by topic, as far as they have been asked for: they never change.
+    partition_counts: RefCell<HashMap<String, i32>>,
     cluster: Cluster,
     group: QuicklyClosed<GroupContext>,
     broadcast: Option<QuicklyClosed<LastingContext>>,
@@ -112,6 +116,7 @@ impl KafkaPort {
             topics,
             assigned_topics: assigned.map(|input| input.topic.clone()).collect(),
             written_topics: outputs.into_iter().chain([GROUP_OFFSETS.to_owned()]).collect(),
+            partition_counts: RefCell::default(),
             cluster: Cluster::new(bootstrap),
             group,
             broadcast,
@@ -284,7 +289,15 @@ impl Port for KafkaPort {
     }
 
     fn partitions(&self, topic: &str) -> Result<i32, PortError> {
-        self.readers.ask(|consumer| partitions(consumer, topic))
+        let known = self.partition_counts.borrow().get(topic).copied();
+        known.map_or_else(
+            || {
+                let count = self.readers.ask(|consumer| partitions(consumer, topic))?;
+                self.partition_counts.borrow_mut().insert(topic.to_owned(), count);
+                Ok(count)
+            },
+            Ok,
+        )
     }
 
     fn follow_broadcast(&mut self, positions: &[(InputPartition, i64)]) -> Result<(), PortError> {

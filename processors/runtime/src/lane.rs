@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tapeline_domain::image::Image as _;
 #[cfg(feature = "mutations")]
 use tapeline_domain::mutation::Mutation;
 use tapeline_schemas::codec::{Decoder, Encoder, SchemaIds, Wire};
@@ -26,6 +27,11 @@ const IDLE_WAIT: Duration = Duration::from_millis(100);
 
 /// How many batches of records for partitions that are not restored yet are taken in one round at most.
 const EARLY_BATCHES: usize = 10;
+
+/// Tasks are restored in a round until what they hold (orders, accounts, remembered commands) is this much, some tenths of a
+/// second: small ones together, with one look at the reference data; and the first of large ones goes on working before the
+/// next is restored.
+const ENTITIES_IN_ROUND: usize = 100_000;
 
 /// Longest rest between two transactions.
 const LONGEST_REST: Duration = Duration::from_millis(20);
@@ -230,7 +236,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     }
 
     fn collect(&mut self, wait: Duration) -> Result<Vec<Record>, LaneError> {
-        let mut batch = self.start_next_task()?;
+        let mut batch = self.start_tasks()?;
         batch.append(&mut self.waiting);
         let mut wait = if batch.is_empty() { wait } else { Duration::ZERO };
         // What waits does not count: a lane full of records for tasks that are not complete must go on polling, or it
@@ -266,33 +272,43 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         self.spec.inputs[record.input].broadcast || self.tasks.contains_key(&record.partition)
     }
 
-    /// Starts the task of a partition of which all partitioned inputs are assigned, and gives the reference data that it
-    /// must take before anything else. One in each round, so that the first to be restored does not wait for the last.
-    fn start_next_task(&mut self) -> Result<Vec<Record>, LaneError> {
-        let own_inputs: Vec<usize> =
-            (0..self.spec.inputs.len()).filter(|input| !self.spec.inputs[*input].broadcast).collect();
-        let is_complete = |partition: &i32| {
-            !self.tasks.contains_key(partition)
-                && own_inputs.iter().all(|input| self.assigned.contains(&(*input, *partition)))
-        };
-        let Some(partition) = self.assigned.iter().map(|(_, partition)| *partition).find(is_complete) else {
+    /// Starts tasks of partitions of which all partitioned inputs are assigned, see [`ENTITIES_IN_ROUND`], and gives the
+    /// reference data that they must take before anything else.
+    fn start_tasks(&mut self) -> Result<Vec<Record>, LaneError> {
+        let (mut started, mut entities) = (false, 0);
+        while entities < ENTITIES_IN_ROUND
+            && let Some(partition) = self.next_to_start()
+        {
+            let started_at = Instant::now();
+            let task = restore::restore(self, partition)?;
+            self.metrics.restored(partition, started_at.elapsed());
+            tracing::info!(
+                component = %self.spec.component,
+                partition,
+                snapshot = task.snapshots.number,
+                outputs = task.hash.outputs,
+                restore_ms = started_at.elapsed().as_millis() as u64,
+                "partition restored"
+            );
+            entities += task.state.entities();
+            self.tasks.insert(partition, task);
+            started = true;
+        }
+        if !started {
             return Ok(Vec::new());
-        };
-        let started_at = Instant::now();
-        let task = restore::restore(self, partition)?;
-        self.metrics.restored(partition, started_at.elapsed());
-        tracing::info!(
-            component = %self.spec.component,
-            partition,
-            snapshot = task.snapshots.number,
-            outputs = task.hash.outputs,
-            restore_ms = started_at.elapsed().as_millis() as u64,
-            "partition restored"
-        );
-        self.tasks.insert(partition, task);
+        }
         let reference = restore::reference_records(self)?;
         self.follow_broadcast()?;
         Ok(reference)
+    }
+
+    fn next_to_start(&self) -> Option<i32> {
+        let own_inputs = (0..self.spec.inputs.len()).filter(|input| !self.spec.inputs[*input].broadcast);
+        let is_complete = |partition: &i32| {
+            !self.tasks.contains_key(partition)
+                && own_inputs.clone().all(|input| self.assigned.contains(&(input, *partition)))
+        };
+        self.assigned.iter().map(|(_, partition)| *partition).find(is_complete)
     }
 
     /// Broadcast inputs are read from where the task that is furthest behind stands; the others skip what they know.

@@ -263,7 +263,12 @@ pub(crate) fn reference_records<P: Processor, C: Coding<P>, Q: Port>(
     }
     let mut records = Vec::new();
     for ((input, partition), from) in starts {
-        let mut reader = lane.port.reader(&lane.spec.inputs[input].topic, partition, from)?;
+        let topic = &lane.spec.inputs[input].topic;
+        // In nearly all restarts nothing is new, and to ask for that takes a third of the time of reading nothing.
+        if lane.port.bounds(topic, partition)?.end <= from {
+            continue;
+        }
+        let mut reader = lane.port.reader(topic, partition, from)?;
         while let Some(mut record) = reader.next()? {
             record.input = input;
             records.push(record);

@@ -58,9 +58,9 @@ fn the_same_input_in_the_same_order_gives_the_same_bytes() {
 
 #[test]
 fn crashes_before_and_after_commits_lose_and_double_nothing() {
-    let mut world = generated(13, 1_500);
+    let mut world = generated(13, 3_000);
     let mut round = 0;
-    while round < 60 {
+    while round < 90 {
         let fault = if round % 2 == 0 { Fault::CrashBeforeCommit } else { Fault::CrashAfterCommit };
         match round % 3 {
             0 => world.validator.fault.replace(fault),
@@ -121,7 +121,7 @@ fn a_state_that_replays_differently_stops_the_lane() {
         payload: Some(payload),
         headers: Vec::new(),
     });
-    // Partitions are restored one in a round, after the round that brings the assignment.
+    // Partitions are restored in the round after the one that brings the assignment.
     let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run_to_rest()));
     let message = *stopped.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains("run the version that wrote it"), "{message}");

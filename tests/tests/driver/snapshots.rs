@@ -178,6 +178,23 @@ fn a_clean_end_leaves_nothing_to_replay() {
     crash_and_go_on(&mut world);
 }
 
+/// The validator's partitions after each of the first rounds of a new life.
+fn restored_in_rounds(world: &mut World, rounds: usize) -> Vec<usize> {
+    world.validator.lane = None;
+    let step = |world: &mut World| {
+        world.validator.step(&world.log, &world.ids);
+        world.validator.lane.as_ref().unwrap().partitions().len()
+    };
+    (0..rounds).map(|_| step(world)).collect()
+}
+
+#[test]
+fn small_partitions_are_restored_in_one_round() {
+    let mut world = rested(41);
+    // The first round brings the assignment.
+    assert_eq!(restored_in_rounds(&mut world, 3), [0, 2, 2]);
+}
+
 /// Two lives of the same flow write the same snapshots: their bytes depend on the state alone.
 #[test]
 fn snapshots_are_deterministic() {

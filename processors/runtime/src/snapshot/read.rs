@@ -3,7 +3,7 @@
 
 use crate::journal::OutputHash;
 use crate::lane::{Lane, LaneError};
-use crate::port::{Port, PortError};
+use crate::port::{Bounds, Port, PortError};
 use crate::processor::{Coding, Processor};
 use crate::snapshot::seal;
 use crate::task::Task;
@@ -48,7 +48,7 @@ fn damaged<T>(why: impl Into<String>) -> Result<T, Unusable> {
     Err(Unusable::Damaged(why.into()))
 }
 
-/// The newest `count` manifests of a partition below the offset `below`, newest first.
+/// The newest `count` manifests of a partition within `bounds`, newest first.
 ///
 /// # Errors
 /// See [`PortError`].
@@ -57,10 +57,10 @@ pub fn manifests<Q: Port>(
     decoder: &mut Decoder<SnapshotPart>,
     topic: &str,
     partition: i32,
-    below: i64,
+    bounds: Bounds,
     count: usize,
 ) -> Result<Vec<Found>, PortError> {
-    let start = port.bounds(topic, partition)?.start;
+    let Bounds { start, end: below } = bounds;
     let mut back = LOOK_BACK;
     loop {
         let from = (below - back).max(start);
@@ -97,10 +97,10 @@ pub(crate) fn newest<P: Processor, C: Coding<P>, Q: Port>(
 ) -> Result<(Task<P>, i64), LaneError> {
     let new = |lane: &Lane<P, C, Q>| Task::new(&lane.processor, partition, partitions);
     let Some(topic) = lane.spec.snapshots.as_ref().map(|spec| spec.topic.clone()) else { return Ok((new(lane), 0)) };
-    let end = lane.port.bounds(&topic, partition)?.end;
-    let mut below = end;
+    let mut bounds = lane.port.bounds(&topic, partition)?;
+    let end = bounds.end;
     loop {
-        let found = manifests(&lane.port, &mut lane.records.read_parts, &topic, partition, below, 1)?.pop();
+        let found = manifests(&lane.port, &mut lane.records.read_parts, &topic, partition, bounds, 1)?.pop();
         let mut task = new(lane);
         task.snapshots.end = end;
         let Some(found) = found else { return Ok((task, 0)) };
@@ -119,7 +119,7 @@ pub(crate) fn newest<P: Processor, C: Coding<P>, Q: Port>(
                     why,
                     "a snapshot can't be used; falling back to the one before"
                 );
-                below = found.offset;
+                bounds.end = found.offset;
             }
         }
     }
