@@ -44,6 +44,27 @@ pub struct Stack {
 /// # Errors
 /// What `work` says, or that the parts could not be started.
 pub fn with_stack(test: &str, work: impl FnOnce(&Stack) -> Result<()>) -> Result<()> {
+    in_turn(test, |stack| {
+        stack.start_anew()?;
+        work(stack)
+    })
+}
+
+/// As [`with_stack`], for work that brings up stacks of its own in folders below this one's: this one is down meanwhile, and
+/// is not emptied for it.
+///
+/// # Errors
+/// What `work` says, or that the stack does not stop or start.
+pub fn beside_stack(test: &str, work: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    in_turn(test, |stack| {
+        stack.tapeline(&["down"])?;
+        let outcome = work(&stack.home);
+        stack.tapeline(&["up"])?;
+        outcome
+    })
+}
+
+fn in_turn(test: &str, work: impl FnOnce(&Stack) -> Result<()>) -> Result<()> {
     let Some(home) = std::env::var_os(HOME_VARIABLE).filter(|home| !home.is_empty()) else {
         println!("{test} is skipped: it needs real parts, which `tests/run` brings up");
         return Ok(());
@@ -55,8 +76,7 @@ pub fn with_stack(test: &str, work: impl FnOnce(&Stack) -> Result<()>) -> Result
     }
     fs::create_dir_all(&logs)?;
     let mut tails = TailsOnFailure { logs: logs.clone(), succeeded: false };
-    let stack = Stack::fresh(home.into(), logs)?;
-    work(&stack)?;
+    work(&Stack::at(home.into(), logs)?)?;
     tails.succeeded = true;
     Ok(())
 }
@@ -96,7 +116,8 @@ pub(crate) fn executable(name: &str) -> Result<PathBuf> {
 }
 
 impl Stack {
-    fn fresh(home: PathBuf, logs: PathBuf) -> Result<Self> {
+    /// As it is: it may be down, or full.
+    fn at(home: PathBuf, logs: PathBuf) -> Result<Self> {
         for name in FOREIGN_ADDRESSES {
             ensure!(
                 std::env::var_os(name).is_none(),
@@ -108,13 +129,16 @@ impl Stack {
                 .is_ok_and(|offset| offset.parse::<u16>().is_ok_and(|ports| ports > 0)),
             "TAPELINE_PORT_OFFSET must keep the test's ports apart from others: run tests by `tests/run`"
         );
-        let stack = Self { app: App::from_env()?, home, logs };
+        Ok(Self { app: App::from_env()?, home, logs })
+    }
+
+    fn start_anew(&self) -> Result<()> {
         let started_at = Instant::now();
-        stack.tapeline(&["reset", "--yes"])?;
-        stack.tapeline(&["up"])?;
-        stack.tapeline(&["apply", "--yes"])?;
+        self.tapeline(&["reset", "--yes"])?;
+        self.tapeline(&["up"])?;
+        self.tapeline(&["apply", "--yes"])?;
         println!("a fresh stack after {:.1} s", started_at.elapsed().as_secs_f64());
-        Ok(stack)
+        Ok(())
     }
 
     /// The file for the log `name`.
@@ -202,17 +226,6 @@ impl Stack {
     /// The folder of the stack's parts.
     pub fn home(&self) -> &Path {
         &self.home
-    }
-
-    /// Goes down while `work` runs on a stack in a folder of its own, and comes back.
-    ///
-    /// # Errors
-    /// What `work` says, or that this stack does not stop or start.
-    pub fn make_room<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.tapeline(&["down"])?;
-        let outcome = work();
-        self.tapeline(&["up"])?;
-        outcome
     }
 
     /// A component's binary, not yet started.

@@ -2,23 +2,20 @@
 //! decides no test.
 
 use anyhow::{Result, ensure};
-use std::path::Path;
 use tapeline_cli::bench::{BenchOptions, run};
-use tapeline_tests::parts::{executables, with_stack};
+use tapeline_tests::parts::{beside_stack, executables};
 
 #[test]
 fn a_short_bench_gives_figures_of_checked_results() -> Result<()> {
-    with_stack("bench", |stack| {
-        let home = stack.home().join("bench");
-        stack.make_room(|| {
-            for (only, rows) in [("core", 3), ("open loop, separate binaries with both views", 2)] {
-                let options = BenchOptions { only: only.to_owned(), repetitions: 1, short: true, yes: true };
-                run(&options, &home, Path::new(&executables()?))?;
-                let report = std::fs::read_to_string(home.join("report.md"))?;
-                let judged = report.lines().filter(|line| line.ends_with("| met |") || line.ends_with("× |")).count();
-                ensure!(judged >= rows, "{judged} figures beside their goals, not {rows}:\n{report}");
-            }
-            Ok(())
-        })
+    beside_stack("bench", |home| {
+        let home = home.join("bench");
+        for (only, rows) in [("core", 3), ("open loop, separate binaries with both views", 2)] {
+            let options = BenchOptions { only: only.to_owned(), repetitions: 1, short: true, yes: true };
+            run(&options, &home, &executables()?)?;
+            let report = std::fs::read_to_string(home.join("report.md"))?;
+            let judged = report.lines().filter(|line| line.ends_with("| met |") || line.ends_with("× |")).count();
+            ensure!(judged >= rows, "{judged} figures beside their goals, not {rows}:\n{report}");
+        }
+        Ok(())
     })
 }

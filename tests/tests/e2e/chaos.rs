@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use std::path::Path;
 use tapeline_cli::chaos::{ChaosOptions, Outcome, Scenario, run};
-use tapeline_tests::parts::{executables, with_stack};
+use tapeline_tests::parts::{beside_stack, executables};
 
 const SEED: u64 = 1;
 
@@ -25,8 +25,8 @@ fn options(scenario: Scenario) -> ChaosOptions {
 
 #[test]
 fn twelve_kills_over_all_victims_change_nothing() -> Result<()> {
-    with_stack("chaos", |stack| {
-        let outcome = chaos_beside(stack, &options(Scenario::Kills), "chaos")?;
+    beside_stack("chaos", |home| {
+        let outcome = run_below(home, &options(Scenario::Kills))?;
         ensure!(outcome.struck.values().sum::<u32>() == 12, "not 12 strikes: {:?}", outcome.struck);
         ensure!(outcome.struck.len() == 9, "not all nine victims were struck: {:?}", outcome.struck);
         // Published = log, seven invariants, replay, views filled again, undisturbed twin.
@@ -36,8 +36,8 @@ fn twelve_kills_over_all_victims_change_nothing() -> Result<()> {
 
 #[test]
 fn a_rolling_restart_is_not_noticed() -> Result<()> {
-    with_stack("rolling", |stack| {
-        let outcome = chaos_beside(stack, &options(Scenario::Rolling), "chaos")?;
+    beside_stack("rolling", |home| {
+        let outcome = run_below(home, &options(Scenario::Rolling))?;
         // Published = log, seven invariants, replay.
         passed(&outcome, 9)
     })
@@ -45,14 +45,14 @@ fn a_rolling_restart_is_not_noticed() -> Result<()> {
 
 #[test]
 fn memory_does_not_follow_an_overload() -> Result<()> {
-    with_stack("overload", |stack| {
+    beside_stack("overload", |home| {
         let options = ChaosOptions { orders: Some(100_000), ..options(Scenario::Overload) };
-        let outcome = chaos_beside(stack, &options, "chaos")?;
+        let outcome = run_below(home, &options)?;
         // Memory, published = log, seven invariants, replay.
         passed(&outcome, 10)
     })
 }
 
-fn chaos_beside(stack: &tapeline_tests::parts::Stack, options: &ChaosOptions, folder: &str) -> Result<Outcome> {
-    stack.make_room(|| run(options, &stack.home().join(folder), Path::new(&executables()?)))
+fn run_below(home: &Path, options: &ChaosOptions) -> Result<Outcome> {
+    run(options, &home.join("chaos"), &executables()?)
 }
