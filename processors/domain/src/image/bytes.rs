@@ -25,6 +25,17 @@ impl<'a> Source<'a> {
         self.0.is_empty()
     }
 
+    /// What is unread.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// A text as its bytes.
+    pub(crate) fn text(&mut self) -> Result<&'a [u8], Damaged> {
+        let length = u32::get(self)? as usize;
+        self.bytes(length)
+    }
+
     fn bytes(&mut self, count: usize) -> Result<&'a [u8], Damaged> {
         match self.0.split_at_checked(count) {
             Some((head, rest)) => {
@@ -121,8 +132,7 @@ impl Field for SmolStr {
     }
 
     fn get(from: &mut Source<'_>) -> Result<Self, Damaged> {
-        let length = u32::get(from)? as usize;
-        let bytes = from.bytes(length)?;
+        let bytes = from.text()?;
         std::str::from_utf8(bytes).map(Self::new).or_else(|_| damaged("a text is not UTF-8"))
     }
 }

@@ -1,4 +1,4 @@
-//! One account: its balances, its open orders and the client order ids that it has used. Holds no rule.
+//! One account: its balances and its open orders. Holds no rule.
 
 use super::{FastMap, Hold};
 use crate::image::{Damaged, Field, Source, field_struct};
@@ -48,8 +48,6 @@ pub(super) struct AccountState {
     balances: Vec<(SmolStr, Balance)>,
     orders: FastMap<OrderId, OpenOrder>,
     order_ids: FastMap<SmolStr, OrderId>,
-    /// Client order ids that are remembered, with their numbers.
-    used: FastMap<SmolStr, u64>,
     /// The image that it was written into last.
     pub(super) saved_in: u32,
 }
@@ -108,7 +106,7 @@ impl AccountState {
         &self.name
     }
 
-    /// Gives all of it but the client order ids that are remembered to `write`, in pieces: what an image takes at once is
+    /// Gives all of it to `write`, in pieces: what an image takes at once is
     /// never cut, and an account may have more open orders than fit into a record. [`Self::get`] reads the first piece,
     /// [`Self::get_more`] each further one.
     pub(super) fn each_piece(&self, mut write: impl FnMut(Piece<'_>)) {
@@ -192,18 +190,5 @@ impl AccountState {
             order.leaves = rest.leaves;
             order.reserved = rest.reserved;
         }
-    }
-
-    /// The number under which a client order id is remembered.
-    pub(super) fn number_of(&self, client_order_id: &str) -> Option<u64> {
-        self.used.get(client_order_id).copied()
-    }
-
-    pub(super) fn remember(&mut self, client_order_id: SmolStr, number: u64) {
-        self.used.insert(client_order_id, number);
-    }
-
-    pub(super) fn forget(&mut self, client_order_id: &str) {
-        self.used.remove(client_order_id);
     }
 }

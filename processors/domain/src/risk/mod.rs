@@ -7,6 +7,7 @@
 mod account;
 mod image;
 mod ladder;
+mod remembered;
 mod terms;
 
 pub use account::{Balance, OpenOrder};
@@ -17,8 +18,9 @@ use crate::image::{Blocks, Walk};
 use crate::settlement::{Bucket, Settlement};
 use crate::types::{Account, CommandId, Instrument, Side, TimeMs, Units};
 use account::AccountState;
+use remembered::Remembered;
 use smol_str::SmolStr;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 /// How long a client order id is remembered, by the commands' own times.
 pub const DUPLICATE_WINDOW_MS: TimeMs = 24 * 60 * 60 * 1_000;
@@ -75,24 +77,10 @@ pub struct Risk {
     instruments: FastMap<SmolStr, Instrument>,
     accounts: Vec<AccountState>,
     account_by_name: FastMap<SmolStr, u32>,
-    /// Client order ids in the order in which they came, to forget them after [`DUPLICATE_WINDOW_MS`].
-    remembered: VecDeque<Remembered>,
-    /// How many have been forgotten: the number of the first in `remembered`.
-    forgotten: u64,
+    /// Commands of the last [`DUPLICATE_WINDOW_MS`].
+    remembered: Remembered,
     walk: Walk,
     blocks: Blocks,
-    /// How many of the front of `remembered` the image at work has, and how many it still lacks.
-    remembered_saved: usize,
-    remembered_due: usize,
-}
-
-/// A client order id that was used, and the verdict on it.
-#[derive(Debug)]
-struct Remembered {
-    at_ms: TimeMs,
-    account: u32,
-    client_order_id: SmolStr,
-    verdict: FirstVerdict,
 }
 
 impl Risk {
@@ -159,8 +147,10 @@ impl Risk {
     pub fn decide(&mut self, at: CommandAt, command: &Command) -> Decision {
         self.forget_old(at.time_ms);
         let index = self.account_by_name.get(&command.account).copied();
+        let remembered = self.remembered.find(&command.account, &command.client_order_id);
         let account = index.map(|index| &self.accounts[index as usize]);
-        let first = account.and_then(|account| self.first_verdict(account, &command.client_order_id));
+        let open = || account?.order_of(&command.client_order_id);
+        let first = remembered.or_else(|| open().map(|(command_id, _)| FirstVerdict { command_id, rejected: None }));
         let checked = match (at.in_own_partition, first) {
             (true, Some(first)) => {
                 return Decision::Rejected(Self::rejection(at, command, duplicate(command, first), Some(first)));
@@ -226,15 +216,6 @@ impl Risk {
         Ok(())
     }
 
-    /// The first verdict on a client order id: remembered, or that of an order which is open still.
-    fn first_verdict(&self, account: &AccountState, client_order_id: &str) -> Option<FirstVerdict> {
-        let number = account.number_of(client_order_id);
-        let entry = number.and_then(|number| self.remembered.get((number - self.forgotten) as usize));
-        let open =
-            || account.order_of(client_order_id).map(|(command_id, _)| FirstVerdict { command_id, rejected: None });
-        entry.map(|entry| entry.verdict).or_else(open)
-    }
-
     fn rejection(at: CommandAt, command: &Command, refusal: Refusal, original: Option<FirstVerdict>) -> Rejection {
         Rejection {
             command_id: at.command_id,
@@ -277,7 +258,6 @@ impl Risk {
 
     /// Remembers the verdict of known accounts only, so that made-up account names can't fill the memory.
     fn remember(&mut self, at: CommandAt, command: &Command, account: u32, decision: &Decision) {
-        // Verdicts are written into an image with `remembered`, so none of an account's own fields changes here.
         if self.accounts[account as usize].reference.is_none() {
             return;
         }
@@ -287,24 +267,12 @@ impl Risk {
             Decision::Rejected(rejection) => Some(rejection.reason),
         };
         let verdict = FirstVerdict { command_id: at.command_id, rejected };
-        let client_order_id = command.client_order_id.clone();
-        self.keep(Remembered { at_ms: at.time_ms, account, client_order_id, verdict });
-    }
-
-    fn keep(&mut self, entry: Remembered) {
-        let number = self.forgotten + self.remembered.len() as u64;
-        self.accounts[entry.account as usize].remember(entry.client_order_id.clone(), number);
-        self.remembered.push_back(entry);
+        self.remembered.push(at.time_ms, &command.account, &command.client_order_id, verdict);
     }
 
     fn forget_old(&mut self, now_ms: TimeMs) {
-        while self.remembered.front().is_some_and(|first| now_ms - first.at_ms > DUPLICATE_WINDOW_MS) {
-            self.save_oldest();
-            if let Some(oldest) = self.remembered.pop_front() {
-                self.forgotten += 1;
-                self.accounts[oldest.account as usize].forget(&oldest.client_order_id);
-            }
-        }
+        let is_old = |at_ms| now_ms - at_ms > DUPLICATE_WINDOW_MS;
+        while self.remembered.forget_oldest_if(is_old, &mut self.blocks) {}
     }
 }
 
