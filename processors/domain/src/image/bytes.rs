@@ -7,6 +7,8 @@ use smol_str::SmolStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged(pub String);
 
+const ENDS_EARLY: &str = "a block ends within an entity";
+
 /// Shorthand.
 pub(crate) fn damaged<T>(what: impl Into<String>) -> Result<T, Damaged> {
     Err(Damaged(what.into()))
@@ -42,7 +44,7 @@ impl<'a> Source<'a> {
                 self.0 = rest;
                 Ok(head)
             }
-            None => damaged("a block ends within an entity"),
+            None => damaged(ENDS_EARLY),
         }
     }
 }
@@ -59,7 +61,9 @@ impl Field for u8 {
     }
 
     fn get(from: &mut Source<'_>) -> Result<Self, Damaged> {
-        Ok(from.bytes(1)?[0])
+        let Some((first, rest)) = from.0.split_first() else { return damaged(ENDS_EARLY) };
+        from.0 = rest;
+        Ok(*first)
     }
 }
 
@@ -73,21 +77,42 @@ impl Field for u64 {
         out.push(rest as u8);
     }
 
+    /// A restore reads millions of numbers: up to eight bytes are taken at once, without a loop.
     fn get(from: &mut Source<'_>) -> Result<Self, Damaged> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = u8::get(from)?;
-            let bits = Self::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                break;
-            }
-            value |= bits << shift;
-            if byte < 0x80 {
-                return Ok(value);
+        if let Some(chunk) = from.0.first_chunk() {
+            let word = Self::from_le_bytes(*chunk);
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                from.0 = &from.0[ends.trailing_zeros() as usize / 8 + 1..];
+                return Ok(low_sevens(word & (ends ^ (ends - 1))));
             }
         }
-        damaged("a number has more than 64 bits")
+        get_long(from)
     }
+}
+
+/// The low seven bits of each byte, the first byte's lowest.
+const fn low_sevens(word: u64) -> u64 {
+    let twos = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+    let fours = (twos & 0x0000_3fff_0000_3fff) | ((twos & 0x3fff_0000_3fff_0000) >> 2);
+    (fours & 0x0fff_ffff) | ((fours & 0x0fff_ffff_0000_0000) >> 4)
+}
+
+/// A number at the end of a block or of more than eight bytes.
+fn get_long(from: &mut Source<'_>) -> Result<u64, Damaged> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = u8::get(from)?;
+        let bits = u64::from(byte & 0x7f);
+        if shift == 63 && bits > 1 {
+            break;
+        }
+        value |= bits << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    damaged("a number has more than 64 bits")
 }
 
 impl Field for u32 {
@@ -215,10 +240,17 @@ mod tests {
 
     #[test]
     fn numbers_come_back_and_overlong_ones_are_refused() {
-        for value in [0, 1, -1, 63, 64, -64, -65, i64::MAX, i64::MIN] {
+        let around = |shift: u32| [(1_i64 << shift) - 1, 1 << shift, -(1 << shift), -(1 << shift) - 1];
+        for value in (0..63).flat_map(around).chain([i64::MAX, i64::MIN]) {
             let mut block = Vec::new();
             value.put(&mut block);
             assert_eq!(i64::get(&mut Source::new(&block)), Ok(value));
+            // What follows is no part of it.
+            let end = block.len();
+            block.extend([0xff; 10]);
+            let mut from = Source::new(&block);
+            assert_eq!(i64::get(&mut from), Ok(value));
+            assert_eq!(from.rest(), &block[end..]);
         }
         assert!(u64::get(&mut Source::new(&[0xff; 10])).is_err());
         assert!(u64::get(&mut Source::new(&[0xff; 3])).is_err());

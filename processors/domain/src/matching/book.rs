@@ -204,9 +204,21 @@ impl Ladder {
         Some((*key, queue.list.head()?))
     }
 
-    /// Whether orders rest at this price.
-    pub(super) fn has_level(&self, price: Units) -> bool {
-        self.levels.contains_key(&price_key(self.side, price))
+    /// Takes over an order of an image, whose neighbours in its queue are its store's affair. False if another is first there.
+    pub(super) fn adopt(&mut self, order: &Order, slot: Slot, is_first: bool, is_last: bool) -> bool {
+        let queue = self.levels.entry(price_key(self.side, order.state.price)).or_default();
+        if is_first && !queue.list.is_empty() {
+            return false;
+        }
+        if is_first {
+            queue.list.set_head(slot);
+        }
+        if is_last {
+            queue.list.set_tail(slot);
+        }
+        queue.displayed += i128::from(order.displayed);
+        self.orders += 1;
+        true
     }
 
     /// Queues at `limit_key` or better, best first.
@@ -218,12 +230,6 @@ impl Ladder {
     pub(super) fn push(&mut self, orders: &mut Store, slot: Slot) {
         let order = &mut orders[slot];
         order.displayed = order.slice();
-        self.put_back(orders, slot);
-    }
-
-    /// Puts an order at the back of its price level with the slice that shows of it already.
-    pub(super) fn put_back(&mut self, orders: &mut Store, slot: Slot) {
-        let order = &orders[slot];
         let queue = self.levels.entry(price_key(self.side, order.state.price)).or_default();
         queue.displayed += i128::from(order.displayed);
         orders.enqueue(&mut queue.list, slot);

@@ -7,6 +7,7 @@ use super::store::{Chain, Slot};
 use super::{FastMap, Matching};
 use crate::execution::{OrderState, OrderStatus};
 use crate::image::{Damaged, Field, Image, Source};
+use crate::types::{Side, Units};
 use smol_str::SmolStr;
 
 /// What an entity is; numbers are for good.
@@ -14,11 +15,10 @@ const SEQUENCES: u8 = 0;
 const BOOK: u8 = 1;
 const ORDER: u8 = 2;
 
-/// An order as it was read: where it stood, where its successor stood, and itself.
+/// Where an order stood when the image began, and where its successor in the queue did.
 struct Stood {
     slot: Slot,
     successor: Option<Slot>,
-    order: Order,
 }
 
 impl Image for Matching {
@@ -47,11 +47,15 @@ impl Image for Matching {
     }
 
     fn read_image(&mut self, blocks: &[Vec<u8>]) -> Result<(), Damaged> {
-        let mut stood = Vec::new();
+        let mut left: usize = blocks.iter().map(Vec::len).sum();
+        // By the slot in which an order is now: this state is new, and fills its slots one after the other.
+        let (mut stood, mut orders) = (Vec::new(), Vec::new());
         let mut has_sequences = false;
         for block in blocks {
+            left -= block.len();
             let mut from = Source::new(block);
             while !from.is_empty() {
+                let behind = left + from.rest().len();
                 match u8::get(&mut from)? {
                     SEQUENCES => {
                         self.next_trade = Field::get(&mut from)?;
@@ -59,7 +63,15 @@ impl Image for Matching {
                         has_sequences = true;
                     }
                     BOOK => self.adopt_book(Book::get(&mut from)?)?,
-                    ORDER => stood.push(self.get_order(&mut from)?),
+                    ORDER => {
+                        stood.push(Stood { slot: Field::get(&mut from)?, successor: Field::get(&mut from)? });
+                        orders.push(self.get_order(&mut from)?);
+                        if stood.len() == 1 {
+                            let more = behind / (behind - left - from.rest().len());
+                            stood.reserve(more);
+                            orders.reserve(more);
+                        }
+                    }
                     other => {
                         return Err(Damaged(format!("an entity of kind {other} has no place in a matching state")));
                     }
@@ -69,7 +81,9 @@ impl Image for Matching {
         if !has_sequences {
             return Err(Damaged("the sequences of trades and entries are missing".into()));
         }
-        self.adopt_orders(stood)
+        self.orders.fill(orders).map_err(|order_id| Damaged(format!("order {order_id} stands in it twice")))?;
+        self.adopt_stops(stood.len());
+        self.adopt_queues(&stood)
     }
 }
 
@@ -116,9 +130,8 @@ impl Matching {
         Ok(())
     }
 
-    /// Reads what [`put_order`] has written, in the order of its fields. Its book has been read before.
-    fn get_order(&mut self, from: &mut Source<'_>) -> Result<Stood, Damaged> {
-        let (slot, successor) = (Field::get(from)?, Field::get(from)?);
+    /// Reads what [`put_order`] has written behind the place, in the order of its fields. Its book has been read before.
+    fn get_order(&mut self, from: &mut Source<'_>) -> Result<Order, Damaged> {
         let book = u32::get(from)?;
         let instrument = match self.books.get(book as usize) {
             Some(found) => found.symbol().clone(),
@@ -153,7 +166,7 @@ impl Matching {
             reserved_before: Field::get(from)?,
             reserved_after: Field::get(from)?,
         };
-        let order = Order {
+        Ok(Order {
             account: self.account_index(&account),
             state,
             book,
@@ -166,70 +179,94 @@ impl Matching {
             links: Default::default(),
             is_stored: false,
             saved_in: 0,
-        };
-        Ok(Stood { slot, successor, order })
+        })
     }
 
-    /// Stores the orders, stops among those that wait, the others in their queues.
-    fn adopt_orders(&mut self, stood: Vec<Stood>) -> Result<(), Damaged> {
-        let mut now_at: FastMap<Slot, (Slot, Option<Slot>)> = FastMap::default();
+    /// Lets stops wait again.
+    fn adopt_stops(&mut self, orders: usize) {
+        for slot in 0..orders as Slot {
+            let order = &self.orders[slot];
+            if order.state.status == OrderStatus::Waiting {
+                self.books[order.book as usize].wait(&self.orders, slot);
+            }
+        }
+    }
+
+    /// Puts orders that rest back into their queues. Goes through the orders from the first to the last, not along the queues:
+    /// each step along one would wait for the memory.
+    fn adopt_queues(&mut self, stood: &[Stood]) -> Result<(), Damaged> {
+        let neighbours = Neighbours::among(stood, |slot| self.orders[slot].state.status != OrderStatus::Waiting)?;
+        let places: Vec<_> = (0..stood.len() as Slot).map(|slot| place_of(&self.orders[slot])).collect();
+        for slot in 0..stood.len() as Slot {
+            let order = &self.orders[slot];
+            if order.state.status == OrderStatus::Waiting {
+                continue;
+            }
+            let (previous, next) = neighbours.of(slot);
+            let rests = matches!(order.state.status, OrderStatus::Open | OrderStatus::PartlyFilled);
+            let place = places[slot as usize];
+            let is_apart = next.is_some_and(|next| places[next as usize] != place);
+            if !rests || !(1..=order.state.leaves).contains(&order.displayed) || is_apart {
+                return Err(Damaged(format!("order {} can't stand in its queue", order.state.order_id)));
+            }
+            let (book, side, price) = place;
+            let ladder = self.books[book as usize].ladder_mut(side);
+            if !ladder.adopt(order, slot, previous.is_none(), next.is_none()) {
+                return Err(Damaged(format!("the price {price} has two queues")));
+            }
+            self.orders.put_between(slot, previous, next);
+        }
+        Ok(())
+    }
+}
+
+/// Book, side and price: what the orders of a queue share.
+const fn place_of(order: &Order) -> (u32, Side, Units) {
+    (order.book, order.state.side, order.state.price)
+}
+
+/// Who stands before and behind whom in the queues, by slots of now.
+struct Neighbours {
+    previous: Vec<Option<Slot>>,
+    next: Vec<Option<Slot>>,
+}
+
+impl Neighbours {
+    /// Finds them among orders that stood so; `rests` says of a slot whether its order is in a queue.
+    fn among(stood: &[Stood], rests: impl Fn(Slot) -> bool) -> Result<Self, Damaged> {
+        let mut now_at: FastMap<Slot, Slot> = FastMap::default();
         now_at.reserve(stood.len());
-        let mut has_predecessor = FastMap::default();
-        let mut heads = Vec::new();
-        for Stood { slot, successor, order } in stood {
-            if self.orders.find(order.state.order_id).is_some() {
-                return Err(Damaged(format!("order {} stands in it twice", order.state.order_id)));
-            }
-            let waits = order.state.status == OrderStatus::Waiting;
-            let book = order.book as usize;
-            let now = self.orders.insert(order);
-            if waits {
-                self.books[book].wait(&self.orders, now);
-            } else if now_at.insert(slot, (now, successor)).is_some() {
+        for (now, Stood { slot, .. }) in (0..).zip(stood) {
+            if rests(now) && now_at.insert(*slot, now).is_some() {
                 return Err(Damaged(format!("two orders stood in slot {slot}")));
-            } else {
-                heads.push(slot);
-            }
-            if let Some(successor) = successor
-                && has_predecessor.insert(successor, ()).is_some()
-            {
-                return Err(Damaged(format!("two orders stood before slot {successor}")));
             }
         }
-        heads.retain(|slot| !has_predecessor.contains_key(slot));
-        let mut queued = 0;
-        for head in heads {
-            queued += self.adopt_queue(head, &now_at)?;
+        let mut found = Self { previous: vec![None; stood.len()], next: vec![None; stood.len()] };
+        for (now, Stood { successor, .. }) in (0..).zip(stood) {
+            let Some(slot) = successor else { continue };
+            let next = now_at.get(slot);
+            let next = *next.ok_or_else(|| Damaged(format!("no order rests in slot {slot}, which a queue names")))?;
+            found.next[now as usize] = Some(next);
+            if found.previous[next as usize].replace(now).is_some() {
+                return Err(Damaged(format!("two orders stood before slot {slot}")));
+            }
         }
+        let heads = (0..stood.len() as Slot).filter(|slot| rests(*slot) && found.of(*slot).0.is_none());
+        let queued: usize = heads.map(|head| found.queue(head).count()).sum();
         // An order in a ring has a predecessor, and no head leads to it.
         if queued == now_at.len() {
-            Ok(())
+            Ok(found)
         } else {
             Err(Damaged(format!("{queued} orders stand in queues, {} rest", now_at.len())))
         }
     }
 
-    /// Follows a price level's queue from its head.
-    fn adopt_queue(&mut self, head: Slot, now_at: &FastMap<Slot, (Slot, Option<Slot>)>) -> Result<usize, Damaged> {
-        let (mut queued, mut next) = (0, Some(head));
-        let mut place = None;
-        while let Some(slot) = next {
-            let (now, successor) = *now_at
-                .get(&slot)
-                .ok_or_else(|| Damaged(format!("no order rests in slot {slot}, which a queue names")))?;
-            let order = &self.orders[now];
-            let found = (order.book, order.state.side, order.state.price);
-            let rests = matches!(order.state.status, OrderStatus::Open | OrderStatus::PartlyFilled);
-            if !rests || !(1..=order.state.leaves).contains(&order.displayed) || *place.get_or_insert(found) != found {
-                return Err(Damaged(format!("order {} can't stand in its queue", order.state.order_id)));
-            }
-            let ladder = self.books[found.0 as usize].ladder_mut(found.1);
-            if queued == 0 && ladder.has_level(found.2) {
-                return Err(Damaged(format!("the price {} has two queues", found.2)));
-            }
-            ladder.put_back(&mut self.orders, now);
-            (queued, next) = (queued + 1, successor);
-        }
-        Ok(queued)
+    fn of(&self, slot: Slot) -> (Option<Slot>, Option<Slot>) {
+        (self.previous[slot as usize], self.next[slot as usize])
+    }
+
+    /// A price level's queue from its head on.
+    fn queue(&self, head: Slot) -> impl Iterator<Item = Slot> {
+        std::iter::successors(Some(head), |slot| self.next[*slot as usize])
     }
 }

@@ -136,8 +136,13 @@ impl AccountState {
     /// Takes balances and orders of a further piece, whose account's name has been read.
     pub(super) fn get_more(&mut self, from: &mut Source<'_>) -> Result<(), Damaged> {
         self.balances.extend(Vec::<(SmolStr, Balance)>::get(from)?);
-        for (order_id, order) in Vec::<(OrderId, OpenOrder)>::get(from)? {
-            self.open_order(order_id, order);
+        let orders = u32::get(from)? as usize;
+        // A damaged number costs no memory.
+        let room = orders.min(MOST_IN_PIECE);
+        self.orders.reserve(room);
+        self.order_ids.reserve(room);
+        for _ in 0..orders {
+            self.open_order(Field::get(from)?, Field::get(from)?);
         }
         if self.orders.len() == self.order_ids.len() {
             Ok(())

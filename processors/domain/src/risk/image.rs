@@ -47,7 +47,11 @@ impl Image for Risk {
     }
 
     fn read_image(&mut self, blocks: &[Vec<u8>]) -> Result<(), Damaged> {
+        let mut left: usize = blocks.iter().map(Vec::len).sum();
+        // An account may stand behind what is remembered of it.
+        let mut unknown = Vec::new();
         for block in blocks {
+            left -= block.len();
             let mut from = Source::new(block);
             while !from.is_empty() {
                 let rest = from.rest();
@@ -55,17 +59,21 @@ impl Image for Risk {
                     INSTRUMENT => self.set_instrument(Field::get(&mut from)?),
                     ACCOUNT => self.adopt_account(AccountState::get(&mut from)?)?,
                     MORE_OF_ACCOUNT => self.adopt_more(&mut from)?,
-                    REMEMBERED => from = Source::new(self.remembered.adopt(rest)?),
+                    REMEMBERED => {
+                        let (account, behind) = self.remembered.adopt(rest, left + rest.len())?;
+                        if !self.account_by_name.contains_key(account) {
+                            unknown.push(account);
+                        }
+                        from = Source::new(behind);
+                    }
                     other => return Err(Damaged(format!("an entity of kind {other} has no place in a risk state"))),
                 }
             }
         }
-        // At last, for an account may stand behind what is remembered of it.
-        self.remembered.each_account(|account| {
-            let is_known = self.account_by_name.contains_key(account);
-            let why = || Damaged(format!("a command of {account} is remembered, which is no account"));
-            is_known.then_some(()).ok_or_else(why)
-        })
+        match unknown.into_iter().find(|account| !self.account_by_name.contains_key(*account)) {
+            Some(account) => Err(Damaged(format!("a command of {account} is remembered, which is no account"))),
+            None => Ok(()),
+        }
     }
 }
 

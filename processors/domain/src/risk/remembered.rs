@@ -56,6 +56,7 @@ struct Log {
 struct Entry<'a> {
     bytes: &'a [u8],
     at_ms: TimeMs,
+    account: &'a [u8],
     /// Account and client order id.
     key: &'a [u8],
     verdict: FirstVerdict,
@@ -68,11 +69,11 @@ impl<'a> Entry<'a> {
         u8::get(&mut from)?;
         let at_ms = Field::get(&mut from)?;
         let key_at = bytes.len() - from.rest().len();
-        from.text()?;
+        let account = from.text()?;
         from.text()?;
         let key = &bytes[key_at..bytes.len() - from.rest().len()];
         let verdict = Field::get(&mut from)?;
-        Ok(Self { bytes: &bytes[..bytes.len() - from.rest().len()], at_ms, key, verdict })
+        Ok(Self { bytes: &bytes[..bytes.len() - from.rest().len()], at_ms, account, key, verdict })
     }
 }
 
@@ -160,47 +161,44 @@ impl Remembered {
 
     /// Remembers a command whose client order id is not remembered.
     pub(super) fn push(&mut self, at_ms: TimeMs, account: &SmolStr, client_order_id: &SmolStr, verdict: FirstVerdict) {
-        self.append(|out| {
+        let place = self.log.push(|out| {
             REMEMBERED.put(out);
             at_ms.put(out);
             account.put(out);
             client_order_id.put(out);
             verdict.put(out);
         });
+        self.enter(hash_at(&self.log, &self.hashes, place), place);
     }
 
-    /// Takes over the entry that `bytes` of an image begin with; gives what follows.
+    /// Takes over the entry that `bytes` of an image begin with; gives its account and what follows. There are some
+    /// `left` bytes of others.
     ///
     /// # Errors
     /// [`Damaged`] if they don't begin with one.
-    pub(super) fn adopt<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Damaged> {
-        let (entry, rest) = bytes.split_at(Entry::first_of(bytes)?.bytes.len());
-        self.append(|out| out.extend_from_slice(entry));
-        Ok(rest)
-    }
-
-    /// Calls `visit` with the account of each.
-    ///
-    /// # Errors
-    /// What `visit` says, or [`Damaged`] if one is no text.
-    pub(super) fn each_account(&self, mut visit: impl FnMut(&str) -> Result<(), Damaged>) -> Result<(), Damaged> {
-        let (mut place, end) = (self.log.front, self.log.end());
-        while place != end
-            && let Some(entry) = self.log.get(place)
-        {
-            let account = std::str::from_utf8(Source::new(entry.key).text()?);
-            visit(account.map_err(|_| Damaged("the account of a remembered command is not UTF-8".into()))?)?;
-            place = self.log.behind(place, entry.bytes.len());
+    pub(super) fn adopt<'a>(&mut self, bytes: &'a [u8], left: usize) -> Result<(&'a str, &'a [u8]), Damaged> {
+        let entry = Entry::first_of(bytes)?;
+        let account = std::str::from_utf8(entry.account);
+        let account = account.map_err(|_| Damaged("the account of a remembered command is not UTF-8".into()))?;
+        if self.log.entries == 0 {
+            self.make_room(left / entry.bytes.len());
         }
-        Ok(())
+        let place = self.log.push(|out| out.extend_from_slice(entry.bytes));
+        self.enter(self.hashes.hash_one(entry.key), place);
+        Ok((account, &bytes[entry.bytes.len()..]))
     }
 
-    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let place = self.log.push(write);
+    /// A table that grows moves what it has; a restore that knows how much there will be spares itself that.
+    fn make_room(&mut self, entries: usize) {
         let Self { log, index, hashes, .. } = self;
-        let hash_of = |place: &Place| hash_at(log, hashes, *place);
-        let hash = hash_of(&place);
-        index[table_of(hash)].insert_unique(hash, place, hash_of);
+        for table in index {
+            table.reserve(entries / TABLES, |place| hash_at(log, hashes, *place));
+        }
+    }
+
+    fn enter(&mut self, hash: u64, place: Place) {
+        let Self { log, index, hashes, .. } = self;
+        index[table_of(hash)].insert_unique(hash, place, |place| hash_at(log, hashes, *place));
     }
 
     /// Forgets the oldest one if `is_due` says so of its time, and whether it did. An image at work gets it before.
