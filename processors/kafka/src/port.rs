@@ -289,15 +289,12 @@ impl Port for KafkaPort {
     }
 
     fn partitions(&self, topic: &str) -> Result<i32, PortError> {
-        let known = self.partition_counts.borrow().get(topic).copied();
-        known.map_or_else(
-            || {
-                let count = self.readers.ask(|consumer| partitions(consumer, topic))?;
-                self.partition_counts.borrow_mut().insert(topic.to_owned(), count);
-                Ok(count)
-            },
-            Ok,
-        )
+        if let Some(known) = self.partition_counts.borrow().get(topic) {
+            return Ok(*known);
+        }
+        let count = self.readers.ask(|consumer| partitions(consumer, topic))?;
+        self.partition_counts.borrow_mut().insert(topic.to_owned(), count);
+        Ok(count)
     }
 
     fn follow_broadcast(&mut self, positions: &[(InputPartition, i64)]) -> Result<(), PortError> {

@@ -275,7 +275,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     /// Starts tasks of partitions of which all partitioned inputs are assigned, see [`ENTITIES_IN_ROUND`], and gives the
     /// reference data that they must take before anything else.
     fn start_tasks(&mut self) -> Result<Vec<Record>, LaneError> {
-        let (mut started, mut entities) = (false, 0);
+        let (before, mut entities) = (self.tasks.len(), 0);
         while entities < ENTITIES_IN_ROUND
             && let Some(partition) = self.next_to_start()
         {
@@ -287,14 +287,14 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                 partition,
                 snapshot = task.snapshots.number,
                 outputs = task.hash.outputs,
+                replayed = task.snapshots.records(),
                 restore_ms = started_at.elapsed().as_millis() as u64,
                 "partition restored"
             );
             entities += task.state.entities();
             self.tasks.insert(partition, task);
-            started = true;
         }
-        if !started {
+        if self.tasks.len() == before {
             return Ok(Vec::new());
         }
         let reference = restore::reference_records(self)?;

@@ -270,3 +270,39 @@ impl Neighbours {
         std::iter::successors(Some(head), |slot| self.next[*slot as usize])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Finds the neighbours of orders that stood in slots with successors; the one in slot 9 waits.
+    fn among(stood: &[(Slot, Option<Slot>)]) -> Result<Neighbours, String> {
+        let stood: Vec<Stood> =
+            stood.iter().map(|(slot, successor)| Stood { slot: *slot, successor: *successor }).collect();
+        Neighbours::among(&stood, |now| stood[now as usize].slot != 9).map_err(|Damaged(why)| why)
+    }
+
+    #[test]
+    fn queues_are_found_whatever_the_order_in_which_they_were_written() {
+        let found = among(&[(7, None), (3, Some(7)), (9, None), (5, Some(3)), (4, None)]);
+        let found = found.unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(
+            (0..5).map(|slot| found.of(slot)).collect::<Vec<_>>(),
+            [(Some(1), None), (Some(3), Some(0)), (None, None), (None, Some(1)), (None, None),]
+        );
+    }
+
+    #[test]
+    fn what_can_be_no_queue_is_refused() {
+        for (stood, why) in [
+            (vec![(1, None), (1, None)], "two orders stood in slot 1"),
+            (vec![(1, Some(3)), (2, Some(3)), (3, None)], "two orders stood before slot 3"),
+            (vec![(1, Some(2))], "no order rests in slot 2, which a queue names"),
+            (vec![(1, Some(9)), (9, None)], "no order rests in slot 9, which a queue names"),
+            (vec![(1, None), (2, Some(3)), (3, Some(2))], "1 orders stand in queues, 3 rest"),
+            (vec![(9, Some(1)), (1, None)], "0 orders stand in queues, 1 rest"),
+        ] {
+            assert_eq!(among(&stood).err().as_deref(), Some(why), "{stood:?}");
+        }
+    }
+}

@@ -97,6 +97,11 @@ impl Snapshots {
         self.since_ms.get_or_insert(timestamp_ms);
     }
 
+    /// Records taken since the image of the newest one, or the one at work, began.
+    pub(crate) const fn records(&self) -> u64 {
+        self.records
+    }
+
     fn is_due(&self, spec: &SnapshotSpec, entities: usize) -> bool {
         let half = (entities as u64 / 2).clamp(spec.min_records, spec.max_records);
         let age_ms = self.since_ms.map_or(0, |since_ms| self.now_ms - since_ms);
