@@ -358,7 +358,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         }
         if transaction.open {
             self.commit(transaction)?;
-            self.begin_due_snapshots()?;
+            self.begin_due_snapshot()?;
         }
         Ok(())
     }

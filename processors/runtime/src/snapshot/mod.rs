@@ -30,7 +30,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 const PLACES: i64 = 3;
 /// A lane that works writes a block after so many records, and at the end of each transaction: a block costs about as much
 /// as twenty records.
-pub(crate) const RECORDS_PER_BLOCK: usize = 128;
+pub(crate) const RECORDS_PER_BLOCK: usize = 32;
 /// Blocks in a transaction of a lane that takes no more records: whoever is to go on waits for each commit.
 const BLOCKS_AT_STOP: usize = 256;
 
@@ -210,13 +210,16 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         Ok(of_tasks)
     }
 
-    /// Begins a snapshot of each task that is due for one; all that they have taken must be committed.
-    pub(crate) fn begin_due_snapshots(&mut self) -> Result<(), LaneError> {
+    /// Begins the snapshot that is due most, if none is at work; all that its task has taken must be committed. One after the
+    /// other, each is complete after fewer records: a restart replays what came since the newest complete one began.
+    pub(crate) fn begin_due_snapshot(&mut self) -> Result<(), LaneError> {
         let Some(spec) = self.spec.snapshots.clone() else { return Ok(()) };
-        let is_due =
-            |task: &&Task<P>| task.snapshots.at_work.is_none() && task.snapshots.is_due(&spec, task.state.entities());
-        let due: Vec<i32> = self.tasks.values().filter(is_due).map(|task| task.partition).collect();
-        due.into_iter().try_for_each(|partition| self.begin_snapshot(&spec, partition))
+        if self.has_snapshot_at_work() {
+            return Ok(());
+        }
+        let is_due = |task: &&Task<P>| task.snapshots.is_due(&spec, task.state.entities());
+        let due = self.tasks.values().filter(is_due).max_by_key(|task| task.snapshots.records);
+        due.map(|task| task.partition).map_or(Ok(()), |partition| self.begin_snapshot(&spec, partition))
     }
 
     fn begin_snapshot(&mut self, spec: &SnapshotSpec, partition: i32) -> Result<(), LaneError> {
