@@ -14,7 +14,7 @@ use crate::client::{
 use crate::protocol::{Cluster, OffsetOf};
 use crate::reader::Readers;
 use crate::stranded::STATISTICS_INTERVAL_MS;
-use crate::takeover::{Successor, end_what_is_left};
+use crate::takeover::{Successor, end_former_life, end_what_is_left};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -180,6 +180,9 @@ impl KafkaPort {
 
     fn take_over(&mut self) -> Result<(), PortError> {
         let transactions = self.cluster.transactions()?;
+        if !self.initialised {
+            end_former_life(&mut self.cluster, &self.name, &transactions)?;
+        }
         let claimed = self.claim()?;
         let successor = Successor { component: &self.component, name: &self.name, topics: &self.written_topics };
         Ok(end_what_is_left(&mut self.cluster, &successor, &transactions, claimed)?)

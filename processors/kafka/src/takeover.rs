@@ -23,6 +23,17 @@ pub(crate) struct Successor<'a> {
     pub(crate) topics: &'a [String],
 }
 
+/// Aborts what the former life of the producer `name` has left open. Taking over its transactional id does that too, but librdkafka
+/// asks again only after 500 ms if the coordinator is not done with it at once (`rdkafka_idempotence.c`).
+pub(crate) fn end_former_life(
+    cluster: &mut Cluster,
+    name: &str,
+    transactions: &[Transaction],
+) -> Result<(), ProtocolError> {
+    let left_open = transactions.iter().find(|seen| seen.id == name && seen.is_open());
+    left_open.map_or(Ok(()), |seen| cluster.fence(seen).map(|_| ()))
+}
+
 /// Ends all that former lives of `successor` and producers without a member have left open. The caller is a member of the
 /// group by now; `transactions` is what there was before its producer took over the transactional id, which it has just
 /// done if `claimed`.
