@@ -205,16 +205,16 @@ impl<'a> Fleet<'a> {
     }
 
     fn strike_part(&mut self, part: &'static str, way: Way) -> Result<String> {
-        let process_id = self.site.process_of(part)?;
         let outage = match way {
             Way::Kill => {
-                signal(process_id, Signal::KILL)?;
+                self.site.kill(part)?;
                 Outage::Starting(self.site.parts_in_background(vec![vec!["up", part]])?)
             }
             Way::Terminate => {
                 Outage::Starting(self.site.parts_in_background(vec![vec!["down", part], vec!["up", part]])?)
             }
             Way::Pause(time) => {
+                let process_id = self.site.process_of(part)?;
                 signal(process_id, Signal::STOP)?;
                 Outage::Paused { process_id, resumes_at: Instant::now() + time }
             }
@@ -225,7 +225,7 @@ impl<'a> Fleet<'a> {
 
     /// Kills a server and leaves it down until [`Self::bring_up`].
     pub(super) fn kill_and_keep_down(&mut self, part: &'static str) -> Result<()> {
-        signal(self.site.process_of(part)?, Signal::KILL)
+        self.site.kill(part)
     }
 
     /// Starts a server that is down.

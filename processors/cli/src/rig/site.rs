@@ -1,5 +1,6 @@
 //! A stack of its own in a folder of its own, whose data is deleted, and the binaries that run on it.
 
+use crate::component::{Signal, signal};
 use crate::{apply, parts};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tapeline_kafka::admin::Admin;
 use tapeline_kafka::app::{App, load_topology_at};
 use tapeline_runtime::addresses::Addresses;
@@ -28,6 +30,11 @@ pub(crate) fn servers(brokers: u16) -> impl Iterator<Item = &'static str> {
 
 /// How often a server's start is tried.
 const START_ATTEMPTS: u32 = 5;
+
+/// How long a killed server may take to be gone: the kernel has its memory to collect.
+const END_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two looks whether it is.
+const END_PAUSE: Duration = Duration::from_millis(10);
 
 /// A stack that may be wiped, and the binaries that run on it.
 pub(crate) struct Site {
@@ -171,6 +178,19 @@ impl Site {
     /// The process of a part.
     pub(crate) fn process_of(&self, part: &str) -> Result<u32> {
         noted_process_id(&self.home.join(part))
+    }
+
+    /// Kills a server and waits until its process is gone: before, `up` would take it for one that runs.
+    pub(crate) fn kill(&self, part: &str) -> Result<()> {
+        let process_id = self.process_of(part)?;
+        signal(process_id, Signal::KILL)?;
+        let deadline = Instant::now() + END_PATIENCE;
+        // One that has ended and that nobody has collected yet has an empty command line.
+        while fs::read(format!("/proc/{process_id}/cmdline")).is_ok_and(|line| !line.is_empty()) {
+            ensure!(Instant::now() < deadline, "{part} has not ended {END_PATIENCE:?} after SIGKILL");
+            std::thread::sleep(END_PAUSE);
+        }
+        Ok(())
     }
 
     /// The broker that leads the most partitions.
