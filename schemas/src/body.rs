@@ -10,6 +10,7 @@
 
 use serde_bytes::ByteBuf;
 use smol_str::SmolStr;
+use tapeline_domain::varint::{self, Misread};
 
 /// Why a body does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,30 +69,16 @@ fn byte(body: &mut &[u8]) -> Result<u8, Misfit> {
     Ok(*first)
 }
 
-/// Zigzag, then seven bits a byte, the lowest first.
 impl Body for i64 {
     fn write(&self, buffer: &mut Vec<u8>) {
-        let mut rest = ((*self << 1) ^ (*self >> 63)) as u64;
-        while rest >= 0x80 {
-            buffer.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        buffer.push(rest as u8);
+        varint::write(varint::zigzag(*self), buffer);
     }
 
     fn read(body: &mut &[u8]) -> Result<Self, Misfit> {
-        let (mut value, mut shift) = (0_u64, 0_u32);
-        loop {
-            let byte = byte(body)?;
-            if shift == 63 && byte > 1 {
-                return Err(TOO_LARGE);
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok((value >> 1) as Self ^ -((value & 1) as Self));
-            }
-            shift += 7;
-        }
+        varint::read(body).map(varint::unzigzag).map_err(|error| match error {
+            Misread::EndsEarly => ENDS_EARLY,
+            Misread::TooLarge => TOO_LARGE,
+        })
     }
 }
 

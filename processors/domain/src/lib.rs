@@ -14,3 +14,4 @@ pub mod mutation;
 pub mod risk;
 pub mod settlement;
 pub mod types;
+pub mod varint;

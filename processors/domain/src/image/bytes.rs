@@ -1,6 +1,7 @@
-//! How fields stand in a block: integers as variable-length quantities (7 bits a byte, low bits first; signed ones
-//! zigzag-coded, as in Avro), texts with their length before them, options with a byte 0 or 1 before them.
+//! How fields stand in a block: integers as variable-length quantities ([`crate::varint`]), texts with their length before
+//! them, options with a byte 0 or 1 before them.
 
+use crate::varint::{self, Misread};
 use smol_str::SmolStr;
 
 /// Blocks that can't be an image.
@@ -69,50 +70,17 @@ impl Field for u8 {
 
 impl Field for u64 {
     fn put(&self, out: &mut Vec<u8>) {
-        let mut rest = *self;
-        while rest >= 0x80 {
-            out.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        out.push(rest as u8);
+        varint::write(*self, out);
     }
 
-    /// A restore reads millions of numbers: up to eight bytes are taken at once, without a loop.
     fn get(from: &mut Source<'_>) -> Result<Self, Damaged> {
-        if let Some(chunk) = from.0.first_chunk() {
-            let word = Self::from_le_bytes(*chunk);
-            let ends = !word & 0x8080_8080_8080_8080;
-            if ends != 0 {
-                from.0 = &from.0[ends.trailing_zeros() as usize / 8 + 1..];
-                return Ok(low_sevens(word & (ends ^ (ends - 1))));
-            }
-        }
-        get_long(from)
+        varint::read(&mut from.0).or_else(|error| {
+            damaged(match error {
+                Misread::EndsEarly => ENDS_EARLY,
+                Misread::TooLarge => "a number has more than 64 bits",
+            })
+        })
     }
-}
-
-/// The low seven bits of each byte, the first byte's lowest.
-const fn low_sevens(word: u64) -> u64 {
-    let twos = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
-    let fours = (twos & 0x0000_3fff_0000_3fff) | ((twos & 0x3fff_0000_3fff_0000) >> 2);
-    (fours & 0x0fff_ffff) | ((fours & 0x0fff_ffff_0000_0000) >> 4)
-}
-
-/// A number at the end of a block or of more than eight bytes.
-fn get_long(from: &mut Source<'_>) -> Result<u64, Damaged> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = u8::get(from)?;
-        let bits = u64::from(byte & 0x7f);
-        if shift == 63 && bits > 1 {
-            break;
-        }
-        value |= bits << shift;
-        if byte < 0x80 {
-            return Ok(value);
-        }
-    }
-    damaged("a number has more than 64 bits")
 }
 
 impl Field for u32 {
@@ -127,12 +95,11 @@ impl Field for u32 {
 
 impl Field for i64 {
     fn put(&self, out: &mut Vec<u8>) {
-        (((self << 1) ^ (self >> 63)) as u64).put(out);
+        varint::zigzag(*self).put(out);
     }
 
     fn get(from: &mut Source<'_>) -> Result<Self, Damaged> {
-        let coded = u64::get(from)?;
-        Ok((coded >> 1) as Self ^ -((coded & 1) as Self))
+        u64::get(from).map(varint::unzigzag)
     }
 }
 
@@ -237,28 +204,6 @@ pub(crate) use field_enum;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_come_back_and_overlong_ones_are_refused() {
-        let around = |shift: u32| [(1_i64 << shift) - 1, 1 << shift, -(1 << shift), -(1 << shift) - 1];
-        for value in (0..63).flat_map(around).chain([i64::MAX, i64::MIN]) {
-            let mut block = Vec::new();
-            value.put(&mut block);
-            assert_eq!(i64::get(&mut Source::new(&block)), Ok(value));
-            // What follows is no part of it.
-            let end = block.len();
-            block.extend([0xff; 10]);
-            let mut from = Source::new(&block);
-            assert_eq!(i64::get(&mut from), Ok(value));
-            assert_eq!(from.rest(), &block[end..]);
-        }
-        assert!(u64::get(&mut Source::new(&[0xff; 10])).is_err());
-        assert!(u64::get(&mut Source::new(&[0xff; 3])).is_err());
-        assert_eq!(
-            u64::get(&mut Source::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1])),
-            Ok(u64::MAX)
-        );
-    }
 
     #[test]
     fn a_claimed_length_costs_no_memory() {

@@ -47,11 +47,9 @@ impl Image for Risk {
     }
 
     fn read_image(&mut self, blocks: &[Vec<u8>]) -> Result<(), Damaged> {
-        let mut left: usize = blocks.iter().map(Vec::len).sum();
         // An account may stand behind what is remembered of it.
         let mut unknown = Vec::new();
         for block in blocks {
-            left -= block.len();
             let mut from = Source::new(block);
             while !from.is_empty() {
                 let rest = from.rest();
@@ -60,7 +58,7 @@ impl Image for Risk {
                     ACCOUNT => self.adopt_account(AccountState::get(&mut from)?)?,
                     MORE_OF_ACCOUNT => self.adopt_more(&mut from)?,
                     REMEMBERED => {
-                        let (account, behind) = self.remembered.adopt(rest, left + rest.len())?;
+                        let (account, behind) = self.remembered.adopt(rest)?;
                         if !self.account_by_name.contains_key(account) {
                             unknown.push(account);
                         }
@@ -70,6 +68,7 @@ impl Image for Risk {
                 }
             }
         }
+        self.remembered.index_adopted();
         match unknown.into_iter().find(|account| !self.account_by_name.contains_key(*account)) {
             Some(account) => Err(Damaged(format!("a command of {account} is remembered, which is no account"))),
             None => Ok(()),

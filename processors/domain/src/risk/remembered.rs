@@ -37,6 +37,8 @@ pub(super) struct Remembered {
     hashes: RandomState,
     /// Of the entry that is looked for; used again.
     key: Vec<u8>,
+    /// Hash and place of entries that the index lacks yet, by table.
+    adopted: Vec<Vec<(u64, Place)>>,
     /// Entries that the image at work still lacks.
     unsaved: Range<Place>,
 }
@@ -136,6 +138,7 @@ impl Default for Remembered {
             index: (0..TABLES).map(|_| HashTable::new()).collect(),
             hashes: RandomState::default(),
             key: Vec::new(),
+            adopted: vec![Vec::new(); TABLES],
             unsaved: 0..0,
         }
     }
@@ -171,28 +174,29 @@ impl Remembered {
         self.enter(hash_at(&self.log, &self.hashes, place), place);
     }
 
-    /// Takes over the entry that `bytes` of an image begin with; gives its account and what follows. There are some
-    /// `left` bytes of others.
+    /// Takes over the entry that `bytes` of an image begin with; gives its account and what follows. It is found after
+    /// [`Self::index_adopted`] only.
     ///
     /// # Errors
     /// [`Damaged`] if they don't begin with one.
-    pub(super) fn adopt<'a>(&mut self, bytes: &'a [u8], left: usize) -> Result<(&'a str, &'a [u8]), Damaged> {
+    pub(super) fn adopt<'a>(&mut self, bytes: &'a [u8]) -> Result<(&'a str, &'a [u8]), Damaged> {
         let entry = Entry::first_of(bytes)?;
         let account = std::str::from_utf8(entry.account);
         let account = account.map_err(|_| Damaged("the account of a remembered command is not UTF-8".into()))?;
-        if self.log.entries == 0 {
-            self.make_room(left / entry.bytes.len());
-        }
         let place = self.log.push(|out| out.extend_from_slice(entry.bytes));
-        self.enter(self.hashes.hash_one(entry.key), place);
+        let hash = self.hashes.hash_one(entry.key);
+        self.adopted[table_of(hash)].push((hash, place));
         Ok((account, &bytes[entry.bytes.len()..]))
     }
 
-    /// A table that grows moves what it has; a restore that knows how much there will be spares itself that.
-    fn make_room(&mut self, entries: usize) {
-        let Self { log, index, hashes, .. } = self;
-        for table in index {
-            table.reserve(entries / TABLES, |place| hash_at(log, hashes, *place));
+    /// Enters what was adopted into the index, table by table: one fits the processor's cache, all of them do not.
+    pub(super) fn index_adopted(&mut self) {
+        let Self { log, index, hashes, adopted, .. } = self;
+        for (table, adopted) in index.iter_mut().zip(adopted) {
+            table.reserve(adopted.len(), |place| hash_at(log, hashes, *place));
+            for (hash, place) in std::mem::take(adopted) {
+                table.insert_unique(hash, place, |place| hash_at(log, hashes, *place));
+            }
         }
     }
 
