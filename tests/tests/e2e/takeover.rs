@@ -20,6 +20,8 @@ const NAME: &str = "validator-e2e-validator-0";
 const VALIDATED: &str = "orders.validated";
 /// More than the deposits' commands, of which a load waits for the settlement before its first order.
 const BEYOND_DEPOSITS: i64 = 1_500;
+/// So many answers of the broker take longer than a request that is under way.
+const LOOKS: u32 = 20;
 const LEFT_OUT: &str = "Kafka had left out the end of a transaction";
 
 #[test]
@@ -73,7 +75,7 @@ fn stop_within_transaction(stack: &Stack, pipeline: &Pipeline<'_>, topics: &[Str
         let transactions = cluster.transactions()?;
         let own = transactions.iter().find(|seen| seen.id == NAME && seen.state == "Ongoing");
         if let Some(own) = own
-            && open(&mut cluster, topics, own.producer_id)?.iter().any(|open| open.topic == VALIDATED)
+            && stays_open(&mut cluster, topics, own.producer_id)?
         {
             found = Some(own.producer_id);
             return Ok(true);
@@ -82,6 +84,16 @@ fn stop_within_transaction(stack: &Stack, pipeline: &Pipeline<'_>, topics: &[Str
         Ok(false)
     })?;
     found.context("the producer id")
+}
+
+/// Whether the stopped producer's transaction is open, and not about to end by a request that it sent before.
+fn stays_open(cluster: &mut Cluster, topics: &[String], producer_id: i64) -> Result<bool> {
+    for _ in 0..LOOKS {
+        if !open(cluster, topics, producer_id)?.iter().any(|open| open.topic == VALIDATED) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn open(cluster: &mut Cluster, topics: &[String], producer_id: i64) -> Result<Vec<OpenProducer>> {
