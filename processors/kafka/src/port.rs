@@ -11,7 +11,7 @@ use crate::client::{
     GroupContext, LastingContext, QuicklyClosed, Written, client_id, consumer, consumer_config, know, member_config,
     poll_member, producer_config, producer_error, record,
 };
-use crate::protocol::{Cluster, OffsetOf};
+use crate::protocol::{Cluster, OffsetOf, Transaction};
 use crate::reader::Readers;
 use crate::stranded::STATISTICS_INTERVAL_MS;
 use crate::takeover::{Successor, end_former_life, end_what_is_left};
@@ -180,20 +180,18 @@ impl KafkaPort {
 
     fn take_over(&mut self) -> Result<(), PortError> {
         let transactions = self.cluster.transactions()?;
-        if !self.initialised {
-            end_former_life(&mut self.cluster, &self.name, &transactions)?;
-        }
-        let claimed = self.claim()?;
+        let claimed = self.claim(&transactions)?;
         let successor = Successor { component: &self.component, name: &self.name, topics: &self.written_topics };
         Ok(end_what_is_left(&mut self.cluster, &successor, &transactions, claimed)?)
     }
 
     /// Takes over the transactional id, and says whether it was not so before.
-    fn claim(&mut self) -> Result<bool, PortError> {
+    fn claim(&mut self, transactions: &[Transaction]) -> Result<bool, PortError> {
         if self.initialised {
             return Ok(false);
         }
         let started_at = Instant::now();
+        end_former_life(&mut self.cluster, &self.name, transactions)?;
         let taken = self.producer.init_transactions(REQUEST_TIMEOUT);
         taken.map_err(|error| self.failed("taking over the transactional id", &error))?;
         self.initialised = true;

@@ -1,6 +1,7 @@
 //! A stack of its own in a folder of its own, whose data is deleted, and the binaries that run on it.
 
 use crate::component::{Signal, signal};
+use crate::wait::wait_until;
 use crate::{apply, parts};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tapeline_kafka::admin::Admin;
 use tapeline_kafka::app::{App, load_topology_at};
 use tapeline_runtime::addresses::Addresses;
@@ -33,8 +34,6 @@ const START_ATTEMPTS: u32 = 5;
 
 /// How long a killed server may take to be gone: the kernel has its memory to collect.
 const END_PATIENCE: Duration = Duration::from_secs(30);
-/// Pause between two looks whether it is.
-const END_PAUSE: Duration = Duration::from_millis(10);
 
 /// A stack that may be wiped, and the binaries that run on it.
 pub(crate) struct Site {
@@ -184,13 +183,10 @@ impl Site {
     pub(crate) fn kill(&self, part: &str) -> Result<()> {
         let process_id = self.process_of(part)?;
         signal(process_id, Signal::KILL)?;
-        let deadline = Instant::now() + END_PATIENCE;
         // One that has ended and that nobody has collected yet has an empty command line.
-        while fs::read(format!("/proc/{process_id}/cmdline")).is_ok_and(|line| !line.is_empty()) {
-            ensure!(Instant::now() < deadline, "{part} has not ended {END_PATIENCE:?} after SIGKILL");
-            std::thread::sleep(END_PAUSE);
-        }
-        Ok(())
+        wait_until(&format!("{part} is gone after SIGKILL"), END_PATIENCE, || {
+            Ok(fs::read(format!("/proc/{process_id}/cmdline")).map_or(true, |line| line.is_empty()))
+        })
     }
 
     /// The broker that leads the most partitions.

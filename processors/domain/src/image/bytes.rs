@@ -62,9 +62,7 @@ impl Field for u8 {
     }
 
     fn get(from: &mut Source<'_>) -> Result<Self, Damaged> {
-        let Some((first, rest)) = from.0.split_first() else { return damaged(ENDS_EARLY) };
-        from.0 = rest;
-        Ok(*first)
+        Ok(from.bytes(1)?[0])
     }
 }
 
@@ -204,6 +202,21 @@ pub(crate) use field_enum;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_come_back_and_overlong_ones_are_refused() {
+        for value in [0, 1, -1, 63, 64, -64, -65, i64::MAX, i64::MIN] {
+            let mut block = Vec::new();
+            value.put(&mut block);
+            assert_eq!(i64::get(&mut Source::new(&block)), Ok(value));
+        }
+        assert!(u64::get(&mut Source::new(&[0xff; 10])).is_err());
+        assert!(u64::get(&mut Source::new(&[0xff; 3])).is_err());
+        assert_eq!(
+            u64::get(&mut Source::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1])),
+            Ok(u64::MAX)
+        );
+    }
 
     #[test]
     fn a_claimed_length_costs_no_memory() {

@@ -47,15 +47,12 @@ impl Image for Matching {
     }
 
     fn read_image(&mut self, blocks: &[Vec<u8>]) -> Result<(), Damaged> {
-        let mut left: usize = blocks.iter().map(Vec::len).sum();
         // By the slot in which an order is now: this state is new, and fills its slots one after the other.
         let (mut stood, mut orders) = (Vec::new(), Vec::new());
         let mut has_sequences = false;
         for block in blocks {
-            left -= block.len();
             let mut from = Source::new(block);
             while !from.is_empty() {
-                let behind = left + from.rest().len();
                 match u8::get(&mut from)? {
                     SEQUENCES => {
                         self.next_trade = Field::get(&mut from)?;
@@ -66,11 +63,6 @@ impl Image for Matching {
                     ORDER => {
                         stood.push(Stood { slot: Field::get(&mut from)?, successor: Field::get(&mut from)? });
                         orders.push(self.get_order(&mut from)?);
-                        if stood.len() == 1 {
-                            let more = behind / (behind - left - from.rest().len());
-                            stood.reserve(more);
-                            orders.reserve(more);
-                        }
                     }
                     other => {
                         return Err(Damaged(format!("an entity of kind {other} has no place in a matching state")));
@@ -82,8 +74,7 @@ impl Image for Matching {
             return Err(Damaged("the sequences of trades and entries are missing".into()));
         }
         self.orders.fill(orders).map_err(|order_id| Damaged(format!("order {order_id} stands in it twice")))?;
-        self.adopt_stops(stood.len());
-        self.adopt_queues(&stood)
+        self.adopt_places(&stood)
     }
 }
 
@@ -182,24 +173,15 @@ impl Matching {
         })
     }
 
-    /// Lets stops wait again.
-    fn adopt_stops(&mut self, orders: usize) {
-        for slot in 0..orders as Slot {
-            let order = &self.orders[slot];
-            if order.state.status == OrderStatus::Waiting {
-                self.books[order.book as usize].wait(&self.orders, slot);
-            }
-        }
-    }
-
-    /// Puts orders that rest back into their queues. Goes through the orders from the first to the last, not along the queues:
-    /// each step along one would wait for the memory.
-    fn adopt_queues(&mut self, stood: &[Stood]) -> Result<(), Damaged> {
+    /// Puts orders back into their queues, and stops among those that wait. Goes through the orders from the first to the last,
+    /// not along the queues: each step along one would wait for the memory.
+    fn adopt_places(&mut self, stood: &[Stood]) -> Result<(), Damaged> {
         let neighbours = Neighbours::among(stood, |slot| self.orders[slot].state.status != OrderStatus::Waiting)?;
         let places: Vec<_> = (0..stood.len() as Slot).map(|slot| place_of(&self.orders[slot])).collect();
         for slot in 0..stood.len() as Slot {
             let order = &self.orders[slot];
             if order.state.status == OrderStatus::Waiting {
+                self.books[order.book as usize].wait(&self.orders, slot);
                 continue;
             }
             let (previous, next) = neighbours.of(slot);

@@ -132,22 +132,15 @@ impl Store {
             }
         }
         self.by_account.reserve(self.slots.len());
-        for slot in 0..self.slots.len() as Slot {
-            let owner = owner(&self.slots[slot as usize]);
-            push_back(&mut self.slots, self.by_account.entry(owner).or_default(), Chain::Account, slot);
-        }
-        for slot in 0..self.slots.len() as Slot {
-            if let Some(at_ms) = self.slots[slot as usize].expires_at_ms {
-                push_back(&mut self.slots, self.by_expiry.entry(at_ms).or_default(), Chain::Expiry, slot);
-            }
-        }
+        (0..self.slots.len() as Slot).for_each(|slot| self.enter_account(slot));
+        (0..self.slots.len() as Slot).for_each(|slot| self.enter_expiry(slot));
         Ok(())
     }
 
     /// Stores an order and enters it in all indices. Its place in the book is the book's affair.
     pub(super) fn insert(&mut self, mut order: Order) -> Slot {
         (order.is_stored, order.saved_in) = (true, self.walk.image());
-        let (order_id, owner, expires_at_ms) = (order.state.order_id, owner(&order), order.expires_at_ms);
+        let order_id = order.state.order_id;
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = order;
@@ -159,11 +152,20 @@ impl Store {
             }
         };
         self.by_id.insert(order_id, slot);
+        self.enter_account(slot);
+        self.enter_expiry(slot);
+        slot
+    }
+
+    fn enter_account(&mut self, slot: Slot) {
+        let owner = owner(&self.slots[slot as usize]);
         push_back(&mut self.slots, self.by_account.entry(owner).or_default(), Chain::Account, slot);
-        if let Some(at_ms) = expires_at_ms {
+    }
+
+    fn enter_expiry(&mut self, slot: Slot) {
+        if let Some(at_ms) = self.slots[slot as usize].expires_at_ms {
             push_back(&mut self.slots, self.by_expiry.entry(at_ms).or_default(), Chain::Expiry, slot);
         }
-        slot
     }
 
     /// Gives an order of a store that is being filled its neighbours in the queue of its price level.

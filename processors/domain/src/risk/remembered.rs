@@ -35,7 +35,7 @@ pub(super) struct Remembered {
     index: Vec<HashTable<Place>>,
     /// Seeded, for strangers choose the names in it.
     hashes: RandomState,
-    /// Of the entry that is looked for; used again.
+    /// Of the entry that is looked for or made; used again.
     key: Vec<u8>,
     /// Hash and place of entries that the index lacks yet, by table.
     adopted: Vec<Vec<(u64, Place)>>,
@@ -152,11 +152,8 @@ impl Remembered {
 
     /// The verdict on the command that used a client order id.
     pub(super) fn find(&mut self, account: &SmolStr, client_order_id: &SmolStr) -> Option<FirstVerdict> {
-        self.key.clear();
-        account.put(&mut self.key);
-        client_order_id.put(&mut self.key);
-        let Self { log, index, hashes, key, .. } = self;
-        let hash = hashes.hash_one(key.as_slice());
+        let hash = self.hash_of(account, client_order_id);
+        let Self { log, index, key, .. } = self;
         let is_it = |place: &Place| log.get(*place).is_some_and(|entry| entry.key == key.as_slice());
         let place = index[table_of(hash)].find(hash, is_it)?;
         log.get(*place).map(|entry| entry.verdict)
@@ -164,14 +161,23 @@ impl Remembered {
 
     /// Remembers a command whose client order id is not remembered.
     pub(super) fn push(&mut self, at_ms: TimeMs, account: &SmolStr, client_order_id: &SmolStr, verdict: FirstVerdict) {
-        let place = self.log.push(|out| {
+        let hash = self.hash_of(account, client_order_id);
+        let Self { log, index, hashes, key, .. } = self;
+        let place = log.push(|out| {
             REMEMBERED.put(out);
             at_ms.put(out);
-            account.put(out);
-            client_order_id.put(out);
+            out.extend_from_slice(key);
             verdict.put(out);
         });
-        self.enter(hash_at(&self.log, &self.hashes, place), place);
+        index[table_of(hash)].insert_unique(hash, place, |place| hash_at(log, hashes, *place));
+    }
+
+    /// Makes the key of an entry, and its hash.
+    fn hash_of(&mut self, account: &SmolStr, client_order_id: &SmolStr) -> u64 {
+        self.key.clear();
+        account.put(&mut self.key);
+        client_order_id.put(&mut self.key);
+        self.hashes.hash_one(self.key.as_slice())
     }
 
     /// Takes over the entry that `bytes` of an image begin with; gives its account and what follows. It is found after
@@ -198,11 +204,6 @@ impl Remembered {
                 table.insert_unique(hash, place, |place| hash_at(log, hashes, *place));
             }
         }
-    }
-
-    fn enter(&mut self, hash: u64, place: Place) {
-        let Self { log, index, hashes, .. } = self;
-        index[table_of(hash)].insert_unique(hash, place, |place| hash_at(log, hashes, *place));
     }
 
     /// Forgets the oldest one if `is_due` says so of its time, and whether it did. An image at work gets it before.
