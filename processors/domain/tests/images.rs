@@ -271,34 +271,63 @@ proptest! {
 
     /// A byte changed, a block lost or doubled: an error, or a state that can be worked with; never a panic.
     #[test]
-    fn damage_to_an_image_never_panics(
-        steps in steps(), block_bytes in 1..400usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), how in 0..4u8,
-    ) {
+    fn damage_to_an_image_never_panics(steps in steps(), block_bytes in 1..400usize, damage in damages()) {
         let inputs = inputs(&steps);
         let mut matching = Matching::new(0);
         inputs.iter().for_each(|input| drop(input.feed(&mut matching)));
-        let mut blocks = Vec::new();
-        matching.begin_image(block_bytes);
-        rest(&mut matching, &mut blocks);
-        let block = at.index(blocks.len());
-        match how {
-            0 => drop(blocks.remove(block)),
-            1 => blocks.push(blocks[block].clone()),
-            2 => {
-                let length = blocks[block].len();
-                blocks[block].truncate(at.index(length));
-            }
-            _ => {
-                let place = at.index(blocks[block].len());
-                blocks[block][place] = byte;
-            }
-        }
-        let mut read = Matching::new(0);
-        if read.read_image(&blocks).is_ok() {
-            read.begin_image(block_bytes);
-            rest(&mut read, &mut Vec::new());
+        read_damaged(&mut matching, &mut Matching::new(0), block_bytes, &damage);
+    }
+
+    /// The same of the validator's state.
+    #[test]
+    fn damage_to_an_image_of_a_risk_state_never_panics(
+        steps in steps_of_risk(), block_bytes in 1..400usize, damage in damages(),
+    ) {
+        let (mut risk, mut feeder) = (introduced(), Feeder::default());
+        steps.iter().for_each(|step| drop(feeder.feed(&mut risk, step)));
+        let mut read = Risk::default();
+        if read_damaged(&mut risk, &mut read, block_bytes, &damage) {
+            steps.iter().for_each(|step| drop(feeder.feed(&mut read, step)));
         }
     }
+}
+
+/// What happens to an image: where, to what byte, and which of four things.
+#[derive(Debug, Clone)]
+struct Damage {
+    at: prop::sample::Index,
+    byte: u8,
+    how: u8,
+}
+
+fn damages() -> impl Strategy<Value = Damage> {
+    (any::<prop::sample::Index>(), any::<u8>(), 0..4u8).prop_map(|(at, byte, how)| Damage { at, byte, how })
+}
+
+/// Whether `read` could be filled from a damaged image of `written`.
+fn read_damaged<S: Image>(written: &mut S, read: &mut S, block_bytes: usize, damage: &Damage) -> bool {
+    let mut blocks = Vec::new();
+    written.begin_image(block_bytes);
+    rest(written, &mut blocks);
+    let block = damage.at.index(blocks.len());
+    match damage.how {
+        0 => drop(blocks.remove(block)),
+        1 => blocks.push(blocks[block].clone()),
+        2 => {
+            let length = blocks[block].len();
+            blocks[block].truncate(damage.at.index(length));
+        }
+        _ => {
+            let place = damage.at.index(blocks[block].len());
+            blocks[block][place] = damage.byte;
+        }
+    }
+    let is_read = read.read_image(&blocks).is_ok();
+    if is_read {
+        read.begin_image(block_bytes);
+        rest(read, &mut Vec::new());
+    }
+    is_read
 }
 
 /// A second image may begin before the first is finished; it is one of the later moment.

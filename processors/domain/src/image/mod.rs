@@ -10,12 +10,12 @@ mod bytes;
 mod types;
 
 pub use bytes::Damaged;
-pub(crate) use bytes::{Field, Source, field_enum, field_struct};
+pub(crate) use bytes::{Field, Source, damaged, field_enum, field_struct};
 
 use std::collections::VecDeque;
 
 /// Version of the layout of entities in blocks: raised by each change that an older reader would misread.
-pub const FORMAT: i32 = 1;
+pub const FORMAT: i32 = 2;
 
 /// A state that can be written down while it is in use.
 pub trait Image {

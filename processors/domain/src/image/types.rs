@@ -1,7 +1,7 @@
 //! The domain's shared vocabulary as fields of a block.
 
 use super::{field_enum, field_struct};
-use crate::command::{FirstVerdict, RejectReason};
+use crate::command::RejectReason;
 use crate::execution::{Level, OrderStatus};
 use crate::types::{
     Account, AccountStatus, Instrument, InstrumentStatus, OrderType, SelfTradePrevention, Side, TimeInForce,
@@ -46,7 +46,6 @@ field_enum! {
 field_struct! {
     Level { price, quantity }
     Account { id, status, max_open_orders }
-    FirstVerdict { command_id, rejected }
     Instrument {
         symbol,
         base_asset,

@@ -58,7 +58,7 @@ const MOST_IN_PIECE: usize = 128;
 /// A part of an account, as an image holds it.
 pub(super) struct Piece<'a> {
     account: &'a AccountState,
-    /// Whether reference data stands in it.
+    /// Whether name and reference data stand in it.
     pub(super) is_first: bool,
     balances: &'a [(SmolStr, Balance)],
     order_ids: &'a [OrderId],
@@ -66,8 +66,8 @@ pub(super) struct Piece<'a> {
 
 impl Piece<'_> {
     pub(super) fn put(&self, out: &mut Vec<u8>) {
-        self.account.name.put(out);
         if self.is_first {
+            self.account.name.put(out);
             self.account.reference.put(out);
         }
         (self.balances.len() as u64).put(out);
@@ -133,7 +133,7 @@ impl AccountState {
         Ok(account)
     }
 
-    /// Takes balances and orders of a further piece, whose account's name has been read.
+    /// Takes balances and orders of a further piece.
     pub(super) fn get_more(&mut self, from: &mut Source<'_>) -> Result<(), Damaged> {
         self.balances.extend(Vec::<(SmolStr, Balance)>::get(from)?);
         let orders = u32::get(from)? as usize;

@@ -4,15 +4,14 @@
 use super::Risk;
 use super::account::AccountState;
 use super::remembered::REMEMBERED;
-use crate::image::{Blocks, Damaged, Field, Image, Source};
+use crate::image::{Blocks, Damaged, Field, Image, Source, damaged};
 use crate::types::Instrument;
-use smol_str::SmolStr;
 
 /// What an entity is; numbers are for good.
 const INSTRUMENT: u8 = 0;
 const ACCOUNT: u8 = 1;
-// 2 is [`REMEMBERED`].
-/// More balances and orders of an account that stands before it.
+// 2 is [`REMEMBERED`], a segment of such commands.
+/// More balances and orders of the account before it.
 const MORE_OF_ACCOUNT: u8 = 3;
 
 impl Image for Risk {
@@ -47,31 +46,31 @@ impl Image for Risk {
     }
 
     fn read_image(&mut self, blocks: &[Vec<u8>]) -> Result<(), Damaged> {
+        let mut accounts: Vec<(u32, AccountState)> = Vec::new();
         // An account may stand behind what is remembered of it.
-        let mut unknown = Vec::new();
+        let mut highest = None;
         for block in blocks {
             let mut from = Source::new(block);
             while !from.is_empty() {
-                let rest = from.rest();
                 match u8::get(&mut from)? {
                     INSTRUMENT => self.set_instrument(Field::get(&mut from)?),
-                    ACCOUNT => self.adopt_account(AccountState::get(&mut from)?)?,
-                    MORE_OF_ACCOUNT => self.adopt_more(&mut from)?,
-                    REMEMBERED => {
-                        let (account, behind) = self.remembered.adopt(rest)?;
-                        if !self.account_by_name.contains_key(account) {
-                            unknown.push(account);
-                        }
-                        from = Source::new(behind);
-                    }
-                    other => return Err(Damaged(format!("an entity of kind {other} has no place in a risk state"))),
+                    ACCOUNT => accounts.push((Field::get(&mut from)?, AccountState::get(&mut from)?)),
+                    MORE_OF_ACCOUNT => match accounts.last_mut() {
+                        Some((_, account)) => account.get_more(&mut from)?,
+                        None => return damaged("more of an account stands in it before all accounts"),
+                    },
+                    REMEMBERED => highest = highest.max(Some(self.remembered.adopt(&mut from)?)),
+                    other => return damaged(format!("an entity of kind {other} has no place in a risk state")),
                 }
             }
         }
         self.remembered.index_adopted();
-        match unknown.into_iter().find(|account| !self.account_by_name.contains_key(*account)) {
-            Some(account) => Err(Damaged(format!("a command of {account} is remembered, which is no account"))),
-            None => Ok(()),
+        self.adopt_accounts(accounts)?;
+        match highest {
+            Some(highest) if highest as usize >= self.accounts.len() => {
+                damaged(format!("a command of account number {highest} is remembered, which is none"))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -85,27 +84,33 @@ impl Risk {
             let blocks = &mut self.blocks;
             account.each_piece(|piece| {
                 blocks.put(|out| {
-                    if piece.is_first { ACCOUNT } else { MORE_OF_ACCOUNT }.put(out);
+                    if piece.is_first {
+                        ACCOUNT.put(out);
+                        index.put(out);
+                    } else {
+                        MORE_OF_ACCOUNT.put(out);
+                    }
                     piece.put(out);
                 });
             });
         }
     }
 
-    fn adopt_account(&mut self, account: AccountState) -> Result<(), Damaged> {
-        let index = self.accounts.len() as u32;
-        if self.account_by_name.insert(account.name().clone(), index).is_some() {
-            return Err(Damaged(format!("the account {} stands in it twice", account.name())));
+    /// Takes over accounts, each with its number. They come in the order in which they were written, but what is remembered
+    /// goes by the numbers.
+    fn adopt_accounts(&mut self, mut accounts: Vec<(u32, AccountState)>) -> Result<(), Damaged> {
+        accounts.sort_unstable_by_key(|(number, _)| *number);
+        self.accounts.reserve(accounts.len());
+        self.account_by_name.reserve(accounts.len());
+        for (number, account) in accounts {
+            if number as usize != self.accounts.len() {
+                return damaged(format!("account number {} is missing or stands in it twice", self.accounts.len()));
+            }
+            if self.account_by_name.insert(account.name().clone(), number).is_some() {
+                return damaged(format!("the account {} stands in it twice", account.name()));
+            }
+            self.accounts.push(account);
         }
-        self.accounts.push(account);
         Ok(())
-    }
-
-    fn adopt_more(&mut self, from: &mut Source<'_>) -> Result<(), Damaged> {
-        let name = SmolStr::get(from)?;
-        match self.account_by_name.get(&name) {
-            Some(index) => self.accounts[*index as usize].get_more(from),
-            None => Err(Damaged(format!("more of {name} stands in it, which is no account"))),
-        }
     }
 }

@@ -75,6 +75,7 @@ type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 #[derive(Debug, Default)]
 pub struct Risk {
     instruments: FastMap<SmolStr, Instrument>,
+    /// Each keeps its place for good, over restarts too.
     accounts: Vec<AccountState>,
     account_by_name: FastMap<SmolStr, u32>,
     /// Commands of the last [`DUPLICATE_WINDOW_MS`].
@@ -147,7 +148,7 @@ impl Risk {
     pub fn decide(&mut self, at: CommandAt, command: &Command) -> Decision {
         self.forget_old(at.time_ms);
         let index = self.account_by_name.get(&command.account).copied();
-        let remembered = self.remembered.find(&command.account, &command.client_order_id);
+        let remembered = index.and_then(|index| self.remembered.find(index, &command.client_order_id));
         let account = index.map(|index| &self.accounts[index as usize]);
         let open = || account?.order_of(&command.client_order_id);
         let first = remembered.or_else(|| open().map(|(command_id, _)| FirstVerdict { command_id, rejected: None }));
@@ -267,7 +268,7 @@ impl Risk {
             Decision::Rejected(rejection) => Some(rejection.reason),
         };
         let verdict = FirstVerdict { command_id: at.command_id, rejected };
-        self.remembered.push(at.time_ms, &command.account, &command.client_order_id, verdict);
+        self.remembered.push(at.time_ms, account, &command.client_order_id, verdict);
     }
 
     fn forget_old(&mut self, now_ms: TimeMs) {

@@ -1,13 +1,14 @@
 //! The commands of the last 24 hours by account and client order id, each with its verdict: what a repeated one is known by.
 //!
-//! There may be hundreds of millions, so each is kept once, as the bytes that stand for it in an image, one behind the other in
-//! segments, and an index of places finds them. An image copies bytes; what is forgotten goes from the front.
+//! There may be hundreds of millions, so each is kept once, in about twice the bytes of its client order id: as a number of
+//! its account, and as differences to the first one of its segment. Segments stand one behind the other as they stand in an
+//! image, which copies them whole, and an index of places finds the entries in them. What is forgotten goes from the front.
 //!
 //! What is absent: how long they are remembered, and which commands are.
 
-use crate::command::FirstVerdict;
-use crate::image::{Blocks, Damaged, Field, Source};
-use crate::types::TimeMs;
+use crate::command::{FirstVerdict, RejectReason};
+use crate::image::{Blocks, Damaged, Field, Source, damaged};
+use crate::types::{CommandId, TimeMs};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use smol_str::SmolStr;
@@ -15,13 +16,14 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher as _;
 use std::ops::Range;
 
-/// What an entry begins with in an image.
+/// What a segment begins with in an image.
 pub(super) const REMEMBERED: u8 = 2;
 /// No entry begins behind so many bytes of a segment: a place is a segment's number and an offset in its low bits.
+/// Also about what an image takes of them at once.
 const SEGMENT_BYTES: usize = 1 << OFFSET_BITS;
-const OFFSET_BITS: u32 = 16;
+const OFFSET_BITS: u32 = 15;
 /// Room for the last entry of a segment, in nearly all cases.
-const ROOM_BYTES: usize = 256;
+const ROOM_BYTES: usize = 128;
 /// The index is so many tables, as each moves all of its entries when it grows and the command at hand waits for that.
 const TABLES: usize = 256;
 
@@ -46,7 +48,7 @@ pub(super) struct Remembered {
 /// Entries in the order in which they came.
 #[derive(Debug, Default)]
 struct Log {
-    segments: VecDeque<Vec<u8>>,
+    segments: VecDeque<Segment>,
     /// Number of the first segment.
     first: u64,
     /// Place of the oldest entry.
@@ -54,11 +56,25 @@ struct Log {
     entries: usize,
 }
 
-/// An entry as it stands in the log.
-struct Entry<'a> {
-    bytes: &'a [u8],
+/// Entries that tell time and command as differences to those of the first one.
+#[derive(Debug)]
+struct Segment {
+    base: Base,
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Base {
     at_ms: TimeMs,
-    account: &'a [u8],
+    command_id: CommandId,
+}
+
+/// An entry as it stands in a segment.
+struct Entry<'a> {
+    length: usize,
+    at_ms: TimeMs,
+    /// Place of the account among all accounts.
+    account: u32,
     /// Account and client order id.
     key: &'a [u8],
     verdict: FirstVerdict,
@@ -66,24 +82,45 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// The first one of `bytes`.
-    fn first_of(bytes: &'a [u8]) -> Result<Self, Damaged> {
+    fn first_of(bytes: &'a [u8], base: Base) -> Result<Self, Damaged> {
         let mut from = Source::new(bytes);
-        u8::get(&mut from)?;
-        let at_ms = Field::get(&mut from)?;
+        let later_ms = TimeMs::get(&mut from)?;
         let key_at = bytes.len() - from.rest().len();
-        let account = from.text()?;
+        let account = Field::get(&mut from)?;
         from.text()?;
         let key = &bytes[key_at..bytes.len() - from.rest().len()];
-        let verdict = Field::get(&mut from)?;
-        Ok(Self { bytes: &bytes[..bytes.len() - from.rest().len()], at_ms, account, key, verdict })
+        let command_id = base.command_id.wrapping_add(Field::get(&mut from)?);
+        let rejected = Option::<RejectReason>::get(&mut from)?;
+        let length = bytes.len() - from.rest().len();
+        let at_ms = base.at_ms.wrapping_add(later_ms);
+        Ok(Self { length, at_ms, account, key, verdict: FirstVerdict { command_id, rejected } })
     }
 }
 
+/// Appends an entry that [`Entry::first_of`] reads.
+fn put_entry(at_ms: TimeMs, key: &[u8], verdict: FirstVerdict, base: Base, out: &mut Vec<u8>) {
+    at_ms.wrapping_sub(base.at_ms).put(out);
+    out.extend_from_slice(key);
+    verdict.command_id.wrapping_sub(base.command_id).put(out);
+    verdict.rejected.put(out);
+}
+
+/// Segment and offset of a place.
+const fn parts(place: Place) -> (u64, usize) {
+    (place >> OFFSET_BITS, place as usize & (SEGMENT_BYTES - 1))
+}
+
 impl Log {
+    fn segment(&self, number: u64) -> Option<&Segment> {
+        self.segments.get(number.checked_sub(self.first)? as usize)
+    }
+
     /// Where the next entry will stand.
     fn end(&self) -> Place {
         match self.segments.back() {
-            Some(last) if last.len() < SEGMENT_BYTES => (self.last_number() << OFFSET_BITS) + last.len() as u64,
+            Some(last) if last.bytes.len() < SEGMENT_BYTES => {
+                (self.last_number() << OFFSET_BITS) + last.bytes.len() as u64
+            }
             Some(_) => (self.last_number() + 1) << OFFSET_BITS,
             None => self.first << OFFSET_BITS,
         }
@@ -93,13 +130,14 @@ impl Log {
         self.first + self.segments.len() as u64 - 1
     }
 
-    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Place {
+    fn push(&mut self, at_ms: TimeMs, key: &[u8], verdict: FirstVerdict) -> Place {
         let place = self.end();
-        if self.segments.back().is_none_or(|last| last.len() >= SEGMENT_BYTES) {
-            self.segments.push_back(Vec::with_capacity(SEGMENT_BYTES + ROOM_BYTES));
+        if self.segments.back().is_none_or(|last| last.bytes.len() >= SEGMENT_BYTES) {
+            let base = Base { at_ms, command_id: verdict.command_id };
+            self.segments.push_back(Segment { base, bytes: Vec::with_capacity(SEGMENT_BYTES + ROOM_BYTES) });
         }
-        if let Some(last) = self.segments.back_mut() {
-            write(last);
+        if let Some(Segment { base, bytes }) = self.segments.back_mut() {
+            put_entry(at_ms, key, verdict, *base, bytes);
         }
         self.entries += 1;
         place
@@ -107,25 +145,31 @@ impl Log {
 
     /// The entry at a place that [`Self::push`] gave.
     fn get(&self, place: Place) -> Option<Entry<'_>> {
-        let segment = self.segments.get(((place >> OFFSET_BITS).checked_sub(self.first)?) as usize)?;
-        Entry::first_of(segment.get(place as usize & (SEGMENT_BYTES - 1)..)?).ok()
+        let (number, offset) = parts(place);
+        let segment = self.segment(number)?;
+        Entry::first_of(segment.bytes.get(offset..)?, segment.base).ok()
     }
 
     /// The place of the entry behind the one of so many bytes at `place`.
-    fn behind(&self, place: Place, bytes: usize) -> Place {
-        let (number, offset) = (place >> OFFSET_BITS, (place as usize & (SEGMENT_BYTES - 1)) + bytes);
-        let length = self.segments.get((number - self.first) as usize).map_or(0, Vec::len);
-        if offset < length || (number == self.last_number() && offset < SEGMENT_BYTES) {
+    fn behind(&self, place: Place, length: usize) -> Place {
+        let (number, offset) = parts(place);
+        let offset = offset + length;
+        let bytes = self.segment(number).map_or(0, |segment| segment.bytes.len());
+        if offset < bytes || (number == self.last_number() && offset < SEGMENT_BYTES) {
             (number << OFFSET_BITS) + offset as u64
         } else {
             (number + 1) << OFFSET_BITS
         }
     }
 
-    fn drop_front(&mut self, bytes: usize) {
-        self.front = self.behind(self.front, bytes);
+    fn drop_front(&mut self, length: usize) {
+        self.front = self.behind(self.front, length);
         self.entries -= 1;
-        while self.first < self.front >> OFFSET_BITS && self.segments.pop_front().is_some() {
+        if self.entries == 0 {
+            // A state that is read from an image has no segment either: the same goes on to write the same.
+            self.front = (self.last_number() + 1) << OFFSET_BITS;
+        }
+        while self.first < parts(self.front).0 && self.segments.pop_front().is_some() {
             self.first += 1;
         }
     }
@@ -150,8 +194,8 @@ impl Remembered {
         self.log.entries
     }
 
-    /// The verdict on the command that used a client order id.
-    pub(super) fn find(&mut self, account: &SmolStr, client_order_id: &SmolStr) -> Option<FirstVerdict> {
+    /// The verdict on the command of an account, by its place among all accounts, that used a client order id.
+    pub(super) fn find(&mut self, account: u32, client_order_id: &SmolStr) -> Option<FirstVerdict> {
         let hash = self.hash_of(account, client_order_id);
         let Self { log, index, key, .. } = self;
         let is_it = |place: &Place| log.get(*place).is_some_and(|entry| entry.key == key.as_slice());
@@ -160,39 +204,46 @@ impl Remembered {
     }
 
     /// Remembers a command whose client order id is not remembered.
-    pub(super) fn push(&mut self, at_ms: TimeMs, account: &SmolStr, client_order_id: &SmolStr, verdict: FirstVerdict) {
+    pub(super) fn push(&mut self, at_ms: TimeMs, account: u32, client_order_id: &SmolStr, verdict: FirstVerdict) {
         let hash = self.hash_of(account, client_order_id);
         let Self { log, index, hashes, key, .. } = self;
-        let place = log.push(|out| {
-            REMEMBERED.put(out);
-            at_ms.put(out);
-            out.extend_from_slice(key);
-            verdict.put(out);
-        });
+        let place = log.push(at_ms, key, verdict);
         index[table_of(hash)].insert_unique(hash, place, |place| hash_at(log, hashes, *place));
     }
 
     /// Makes the key of an entry, and its hash.
-    fn hash_of(&mut self, account: &SmolStr, client_order_id: &SmolStr) -> u64 {
+    fn hash_of(&mut self, account: u32, client_order_id: &SmolStr) -> u64 {
         self.key.clear();
         account.put(&mut self.key);
         client_order_id.put(&mut self.key);
         self.hashes.hash_one(self.key.as_slice())
     }
 
-    /// Takes over the entry that `bytes` of an image begin with; gives its account and what follows. It is found after
+    /// Takes over a segment of an image; gives the highest account in it. What it has is found after
     /// [`Self::index_adopted`] only.
     ///
     /// # Errors
-    /// [`Damaged`] if they don't begin with one.
-    pub(super) fn adopt<'a>(&mut self, bytes: &'a [u8]) -> Result<(&'a str, &'a [u8]), Damaged> {
-        let entry = Entry::first_of(bytes)?;
-        let account = std::str::from_utf8(entry.account);
-        let account = account.map_err(|_| Damaged("the account of a remembered command is not UTF-8".into()))?;
-        let place = self.log.push(|out| out.extend_from_slice(entry.bytes));
-        let hash = self.hashes.hash_one(entry.key);
-        self.adopted[table_of(hash)].push((hash, place));
-        Ok((account, &bytes[entry.bytes.len()..]))
+    /// [`Damaged`] if it is none.
+    pub(super) fn adopt(&mut self, from: &mut Source<'_>) -> Result<u32, Damaged> {
+        let base = Base { at_ms: Field::get(from)?, command_id: Field::get(from)? };
+        let bytes = from.text()?;
+        let number = self.log.first + self.log.segments.len() as u64;
+        let (mut highest, mut offset) = (None, 0);
+        while offset < bytes.len() {
+            if offset >= SEGMENT_BYTES {
+                return damaged(format!("a segment of remembered commands has more than {SEGMENT_BYTES} bytes"));
+            }
+            let entry = Entry::first_of(&bytes[offset..], base)?;
+            let hash = self.hashes.hash_one(entry.key);
+            self.adopted[table_of(hash)].push((hash, (number << OFFSET_BITS) + offset as u64));
+            highest = highest.max(Some(entry.account));
+            offset += entry.length;
+            self.log.entries += 1;
+        }
+        let mut own = Vec::with_capacity(bytes.len().max(SEGMENT_BYTES + ROOM_BYTES));
+        own.extend_from_slice(bytes);
+        self.log.segments.push_back(Segment { base, bytes: own });
+        highest.ok_or_else(|| Damaged("a segment of remembered commands is empty".into()))
     }
 
     /// Enters what was adopted into the index, table by table: one fits the processor's cache, all of them do not.
@@ -213,14 +264,14 @@ impl Remembered {
         }
         let place = self.log.front;
         let Some(entry) = self.log.get(place).filter(|entry| is_due(entry.at_ms)) else { return false };
-        let (bytes, hash) = (entry.bytes.len(), self.hashes.hash_one(entry.key));
+        let (length, hash) = (entry.length, self.hashes.hash_one(entry.key));
         if self.unsaved.start == place {
             self.save_next(blocks);
         }
         if let Ok(found) = self.index[table_of(hash)].find_entry(hash, |other| *other == place) {
             found.remove();
         }
-        self.log.drop_front(bytes);
+        self.log.drop_front(length);
         true
     }
 
@@ -229,14 +280,23 @@ impl Remembered {
         self.unsaved = self.log.front..self.log.end();
     }
 
-    /// Writes the oldest one that the image at work lacks into it, and whether there was one.
+    /// Writes the oldest ones that the image at work lacks into it, those of one segment, and whether there were any.
     pub(super) fn save_next(&mut self, blocks: &mut Blocks) -> bool {
         if self.unsaved.is_empty() {
             return false;
         }
-        let Some(entry) = self.log.get(self.unsaved.start) else { return false };
-        blocks.put(|out| out.extend_from_slice(entry.bytes));
-        self.unsaved.start = self.log.behind(self.unsaved.start, entry.bytes.len());
+        let (number, from) = parts(self.unsaved.start);
+        let Some(Segment { base, bytes }) = self.log.segment(number) else { return false };
+        let (last, end) = parts(self.unsaved.end);
+        let entries = if number == last { &bytes[from..end] } else { &bytes[from..] };
+        blocks.put(|out| {
+            REMEMBERED.put(out);
+            base.at_ms.put(out);
+            base.command_id.put(out);
+            (entries.len() as u64).put(out);
+            out.extend_from_slice(entries);
+        });
+        self.unsaved.start = if number == last { self.unsaved.end } else { (number + 1) << OFFSET_BITS };
         true
     }
 }
@@ -256,10 +316,10 @@ mod tests {
 
     const COMMANDS: i64 = 30_000;
 
-    fn names(number: i64) -> (SmolStr, SmolStr) {
+    fn names(number: i64) -> (u32, SmolStr) {
         // Now and then an entry that is larger than a segment.
         let padding = if number % 5_000 == 7 { SEGMENT_BYTES + 1 } else { number as usize % 40 };
-        (format!("account-{}", number % 13).into(), format!("{number}-{}", "x".repeat(padding)).into())
+        (number as u32 % 13, format!("{number}-{}", "x".repeat(padding)).into())
     }
 
     fn verdict(number: i64) -> FirstVerdict {
@@ -268,12 +328,12 @@ mod tests {
 
     fn found(remembered: &mut Remembered, number: i64) -> Option<FirstVerdict> {
         let (account, id) = names(number);
-        remembered.find(&account, &id)
+        remembered.find(account, &id)
     }
 
     fn push(remembered: &mut Remembered, number: i64) {
         let (account, id) = names(number);
-        remembered.push(number, &account, &id, verdict(number));
+        remembered.push(number, account, &id, verdict(number));
     }
 
     fn forget_below(remembered: &mut Remembered, number: i64, blocks: &mut Blocks) {
@@ -282,16 +342,23 @@ mod tests {
 
     /// The numbers of the commands in an image.
     fn numbers(blocks: &mut Blocks) -> Vec<i64> {
-        let mut numbers = Vec::new();
+        let mut read = Remembered::default();
         while let Some(block) = blocks.take() {
-            let mut rest = block.as_slice();
-            while !rest.is_empty() {
-                let entry = Entry::first_of(rest).expect("it was written by this module");
-                assert_eq!(entry.verdict, verdict(entry.at_ms));
-                numbers.push(entry.at_ms);
-                rest = &rest[entry.bytes.len()..];
+            let mut from = Source::new(&block);
+            while !from.is_empty() {
+                assert_eq!(u8::get(&mut from), Ok(REMEMBERED));
+                let highest = read.adopt(&mut from).expect("it was written by this module");
+                assert!(highest < 13);
             }
         }
+        read.index_adopted();
+        let mut numbers = Vec::new();
+        while let Some(at_ms) = read.log.get(read.log.front).map(|entry| entry.at_ms) {
+            assert_eq!(found(&mut read, at_ms), Some(verdict(at_ms)));
+            numbers.push(at_ms);
+            assert!(read.forget_oldest_if(|_| true, &mut Blocks::default()));
+        }
+        assert_eq!(read.len(), 0);
         numbers
     }
 
@@ -308,7 +375,7 @@ mod tests {
             assert_eq!(found(&mut remembered, number), expected, "{number}");
         }
         forget_below(&mut remembered, COMMANDS, &mut blocks);
-        assert_eq!((remembered.len(), remembered.log.segments.len()), (0, 1));
+        assert_eq!((remembered.len(), remembered.log.segments.len()), (0, 0));
         push(&mut remembered, 1);
         assert_eq!(found(&mut remembered, 1), Some(verdict(1)));
         assert!(blocks.take().is_none(), "no image is at work");
@@ -321,7 +388,7 @@ mod tests {
             (0..12_000).for_each(|number| push(&mut remembered, number));
             forget_below(&mut remembered, 1_000, &mut blocks);
             remembered.begin_image();
-            assert!((0..500).all(|_| remembered.save_next(&mut blocks)));
+            assert!((0..3).all(|_| remembered.save_next(&mut blocks)));
             (12_000..20_000).for_each(|number| push(&mut remembered, number));
             forget_below(&mut remembered, forgotten_meanwhile, &mut blocks);
             while remembered.save_next(&mut blocks) {}
