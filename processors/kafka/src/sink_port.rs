@@ -9,13 +9,16 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tapeline_runtime::port::{InputPartition, OutRecord, Polled, PortError, Reader};
 use tapeline_runtime::sink::Sink;
 use tapeline_runtime::sink_lane::{SinkPort, SinkSpec};
 
 /// What the broker gathers before it answers a sink, if it comes within half of the sink's own waiting.
 const FETCH_BYTES: &str = "65536";
+
+/// How long a member waits to hear that it is none: a process that wakes up sends its overdue heartbeat at once.
+const HEARTBEAT_ANSWER: Duration = Duration::from_secs(2);
 
 /// A sink's consumer.
 pub struct KafkaSinkPort {
@@ -71,6 +74,18 @@ impl SinkPort for KafkaSinkPort {
             return Ok(Polled::Record(record));
         }
         self.group.context().next_event().unwrap_or(Ok(Polled::Nothing))
+    }
+
+    fn confirm_membership(&mut self) -> Result<(), PortError> {
+        // Fetches nothing meanwhile; a member that holds nothing or can't be paused only drops what comes.
+        if let Err(error) = self.group.assignment().and_then(|held| self.group.pause(&held)) {
+            tracing::debug!(%error, "the sink's partitions could not be paused");
+        }
+        let until = Instant::now() + HEARTBEAT_ANSWER;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            self.poll(left)?;
+        }
+        Ok(())
     }
 
     fn commit_for_tools(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {

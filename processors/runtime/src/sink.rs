@@ -64,9 +64,10 @@ pub enum SinkError {
     /// The database is away or overloaded: the same batch is written again after a pause.
     #[error("the database is away: {0}")]
     Away(String),
-    /// The database states another offset than the batch begins at: another instance writes the same view.
-    /// The loop reads the positions again and goes on from there.
-    #[error("another instance moved the view: {0}")]
+    /// The database states another offset than the batch begins at: the answer to a write was lost, or another instance
+    /// writes the same view. If the group still counts the loop as a member, it reads the positions again and goes on
+    /// from there.
+    #[error("the view has moved: {0}")]
     Moved(String),
     /// Anything else: stops the process.
     #[error("{0}")]

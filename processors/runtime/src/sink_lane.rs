@@ -28,6 +28,13 @@ pub trait SinkPort {
     /// See [`PortError`].
     fn poll(&mut self, wait: Duration) -> Result<Polled, PortError>;
 
+    /// Asks the group whether this process still is a member of it, and waits for what it says. Nothing more can be
+    /// read through this port afterwards.
+    ///
+    /// # Errors
+    /// [`PortError::Fenced`] if the group has given it up.
+    fn confirm_membership(&mut self) -> Result<(), PortError>;
+
     /// Tells the group how far the view is, for the tools' sake.
     ///
     /// # Errors
@@ -187,7 +194,10 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
         if batch.spans.is_empty() {
             return Ok(());
         }
-        lock(&self.sink)?.write(&batch).map_err(sink_error)?;
+        let written = lock(&self.sink)?.write(&batch);
+        if let Err(error) = written {
+            return Err(self.unwritten(error));
+        }
         let offsets: Vec<_> = reached.into_iter().collect();
         self.positions.extend(offsets.iter().copied());
         self.port.commit_for_tools(&offsets)?;
@@ -196,6 +206,17 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
         }
         self.metrics.batch(batch.records.len(), started_at.elapsed(), &commanded_at_ms);
         Ok(())
+    }
+
+    /// What a failed write means. A view that has moved has two causes which look the same to its database: the answer to
+    /// our own write was lost, or our partitions went to another process while we stood still. The group knows which.
+    fn unwritten(&mut self, error: SinkError) -> LaneError {
+        match &error {
+            SinkError::Moved(_) => {
+                self.port.confirm_membership().err().map_or_else(|| sink_error(error), LaneError::from)
+            }
+            SinkError::Away(_) | SinkError::Fatal(_) => sink_error(error),
+        }
     }
 
     fn decode(
@@ -265,5 +286,118 @@ fn sink_error(error: SinkError) -> LaneError {
     match error {
         SinkError::Away(_) | SinkError::Moved(_) => LaneError::Away(error.to_string()),
         SinkError::Fatal(why) => LaneError::Fatal(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use tapeline_schemas::codec::{SchemaIds, SchemaSource};
+    use tapeline_schemas::topic;
+
+    /// A view that answers each write with the same error.
+    struct Refusing(SinkError);
+
+    impl Sink for Refusing {
+        fn positions(&self, partitions: &[(SmolStr, i32)]) -> Result<Vec<i64>, SinkError> {
+            Ok(vec![0; partitions.len()])
+        }
+
+        fn write(&mut self, _: &SinkBatch) -> Result<(), SinkError> {
+            Err(self.0.clone())
+        }
+    }
+
+    /// A group that gives one partition with one record of no value, and its answer to whoever asks for its membership.
+    struct Group {
+        events: Vec<Polled>,
+        membership: Result<(), PortError>,
+    }
+
+    impl SinkPort for Group {
+        fn poll(&mut self, _: Duration) -> Result<Polled, PortError> {
+            Ok(self.events.pop().unwrap_or(Polled::Nothing))
+        }
+
+        fn confirm_membership(&mut self) -> Result<(), PortError> {
+            self.membership.clone()
+        }
+
+        fn commit_for_tools(&mut self, _: &[(InputPartition, i64)]) -> Result<(), PortError> {
+            Ok(())
+        }
+
+        fn send_dead_letter(&mut self, _: OutRecord) -> Result<(), PortError> {
+            Ok(())
+        }
+
+        fn reader(&self, topic: &str, _: i32, _: i64) -> Result<Box<dyn Reader>, PortError> {
+            Err(PortError::Fatal(format!("{topic} has no partitions here")))
+        }
+
+        fn partitions(&self, _: &str) -> Result<i32, PortError> {
+            Ok(0)
+        }
+
+        fn lag(&self) -> Vec<(InputPartition, i64)> {
+            Vec::new()
+        }
+    }
+
+    /// A registry with one schema for everything.
+    struct OneSchema;
+
+    impl SchemaSource for OneSchema {
+        fn schema_json(&self, _: u32) -> Result<Option<String>, String> {
+            Ok(None)
+        }
+    }
+
+    impl SchemaIds for OneSchema {
+        fn registered_id(&self, _: &str, _: &str) -> Result<u32, String> {
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn a_view_that_has_moved_is_begun_anew_by_a_member_and_left_alone_by_a_fenced_one() {
+        let fenced = || PortError::Fenced("given up".into());
+        for (error, membership, expected) in [
+            (SinkError::Moved("on".into()), Ok(()), "away"),
+            (SinkError::Moved("on".into()), Err(fenced()), "fenced"),
+            (SinkError::Away("off".into()), Err(fenced()), "away"),
+            (SinkError::Fatal("broken".into()), Err(fenced()), "fatal"),
+        ] {
+            let input =
+                InputSpec { topic: topic::ORDERS.into(), broadcast: false, reference: false, dead_letters: None };
+            let spec = SinkSpec {
+                component: "view".into(),
+                inputs: vec![input],
+                max_batch_records: 1,
+                linger: Duration::ZERO,
+            };
+            let record = Record {
+                input: 0,
+                partition: 0,
+                offset: 0,
+                timestamp_ms: 0,
+                key: None,
+                payload: None,
+                headers: Vec::new(),
+            };
+            let port = Group { events: vec![Polled::Record(record), Polled::Assigned(vec![(0, 0)])], membership };
+            let ids: Arc<dyn SchemaIds> = Arc::new(OneSchema);
+            let decoder = EventDecoder::new(&ids).expect("decoder");
+            let metrics = Metrics::new().expect("metrics").lane("view", 0);
+            let sink = Arc::new(Mutex::new(Refusing(error.clone())));
+            let mut lane = SinkLane::new(spec, sink, decoder, port, metrics).expect("lane");
+            let ended = match lane.step(Duration::ZERO).expect_err("the view refuses") {
+                LaneError::Away(_) => "away",
+                LaneError::Fenced(_) => "fenced",
+                LaneError::Fatal(_) => "fatal",
+            };
+            assert_eq!(ended, expected, "{error}");
+        }
     }
 }

@@ -248,6 +248,12 @@ impl SinkPort for SimSinkPort {
         Ok(next.map_or(Polled::Nothing, Polled::Record))
     }
 
+    fn confirm_membership(&mut self) -> Result<(), PortError> {
+        self.world.hazard(&self.me, Step::Poll)?;
+        let known = self.world.is_member(&self.me);
+        known.then_some(()).ok_or_else(|| PortError::Fenced(format!("{}: the member is unknown", self.me.name)))
+    }
+
     fn commit_for_tools(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {
         self.world.hazard(&self.me, Step::Ended)?;
         let slow = self.store.lock().map_err(|error| PortError::Fatal(error.to_string()))?.strike(Fault::SinkSlow);

@@ -254,6 +254,12 @@ impl World {
         running.map(|me| me.member.get()).collect()
     }
 
+    /// Whether its group still counts it.
+    pub(crate) fn is_member(&self, me: &Handle) -> bool {
+        let broker = self.broker.borrow();
+        broker.groups.get(me.component.name()).is_some_and(|group| group.knows(me.member.get()))
+    }
+
     pub(crate) fn leave(&self, me: &Handle) {
         self.group(me.component, |group, _| group.remove(me.member.get()));
     }
