@@ -1,6 +1,9 @@
 //! How long a killed executor and validator take to their first new commit, with a million resting orders, after one and
 //! after ten minutes of load: a restart must not grow with the history. And how long records waited for parts of snapshots.
 //!
+//! How long a restart takes depends on how much came since the last snapshot. So both are killed several times after each
+//! stretch of load, at moments that have nothing to do with snapshots.
+//!
 //! `tests/run` brings no stack for examples; see `docs/benchmarks.md` for the command. What is absent: the views, which
 //! have no part in a restart.
 
@@ -21,6 +24,9 @@ const SEED: u64 = 42;
 const INSTRUMENTS: u32 = 100;
 const ACCOUNTS: u32 = 50_000;
 const RATE_PER_SECOND: u64 = 5_000;
+/// How often both are killed after each stretch, and how long they have worked again before the next time.
+const KILLS: usize = 5;
+const BETWEEN_KILLS: Duration = Duration::from_secs(17);
 const KILLED: [&str; 2] = ["validator", "executor"];
 const PATIENCE: Duration = Duration::from_secs(1_800);
 
@@ -72,17 +78,11 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
             for (name, pauses) in pauses_of_all(&pipeline)? {
                 println!("  {name}: {}", shown(&pauses, &before[name])?);
             }
-            let measured = kill_and_measure(stack, &mut pipeline);
+            let measured = (0..KILLS).map(|_| kill_and_measure(stack, &mut pipeline)).collect::<Result<Vec<_>>>();
             stop.store(true, Ordering::Relaxed);
             let sent = load.join().ok().context("the load panicked")??;
-            let (first, all) = measured?;
             println!("after {minutes} min ({sent} commands at {RATE_PER_SECOND}/s):");
-            for name in KILLED {
-                println!(
-                    "  {name}: first commit {:.2} s, all partitions {:.2} s after the restart",
-                    first[name], all[name]
-                );
-            }
+            print_restarts(&measured?);
             anyhow::Ok(())
         })?;
         pipeline.wait_ready()?;
@@ -125,10 +125,46 @@ fn shown(pauses: &Pauses, before: &Pauses) -> Result<String> {
     ))
 }
 
-/// Seconds from the start of the new processes to the first commit of each, and to that of its last partition.
-type Measured = (BTreeMap<&'static str, f64>, BTreeMap<&'static str, f64>);
+/// A component's restart.
+#[derive(Debug, Clone, Copy)]
+struct Restart {
+    /// From the start of the new process to its first commit, and to that of its last partition.
+    first_seconds: f64,
+    all_seconds: f64,
+    /// What its restores took in all, and how many records they replayed.
+    restore_seconds: f64,
+    replayed_records: f64,
+}
 
-fn kill_and_measure(stack: &Stack, pipeline: &mut Pipeline<'_>) -> Result<Measured> {
+fn print_restarts(all: &[BTreeMap<&'static str, Restart>]) {
+    for name in KILLED {
+        let restarts: Vec<Restart> = all.iter().filter_map(|of| of.get(name).copied()).collect();
+        for restart in &restarts {
+            println!(
+                "  {name}: first commit {:.2} s, all partitions {:.2} s after the start; restores {:.2} s, {} records replayed",
+                restart.first_seconds, restart.all_seconds, restart.restore_seconds, restart.replayed_records
+            );
+        }
+        let median = |of: fn(&Restart) -> f64| {
+            let mut values: Vec<f64> = restarts.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        println!(
+            "  {name}, median: first commit {:.2} s, all partitions {:.2} s",
+            median(|restart| restart.first_seconds),
+            median(|restart| restart.all_seconds)
+        );
+    }
+}
+
+/// The sum of a gauge over all partitions in a process's metrics.
+fn sum_of(metrics: &str, gauge: &str) -> f64 {
+    let lines = metrics.lines().filter(|line| line.strip_prefix(gauge).is_some_and(|rest| rest.starts_with('{')));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+fn kill_and_measure(stack: &Stack, pipeline: &mut Pipeline<'_>) -> Result<BTreeMap<&'static str, Restart>> {
     // What is committed for certain: a killed process leaves a transaction open, and whoever waited for its end would
     // wait for the new process.
     let mut cluster = Cluster::new(&stack.app.addresses.kafka);
@@ -165,5 +201,16 @@ fn kill_and_measure(stack: &Stack, pipeline: &mut Pipeline<'_>) -> Result<Measur
         Ok(all.len() == KILLED.len())
     })?;
     ensure!(first.len() == KILLED.len(), "a first commit was not seen");
-    Ok((first, all))
+    std::thread::sleep(BETWEEN_KILLS);
+    let restart = |name: &'static str| {
+        let metrics = pipeline.component(name)?.get("/metrics")?.1;
+        let restart = Restart {
+            first_seconds: first[name],
+            all_seconds: all[name],
+            restore_seconds: sum_of(&metrics, "tapeline_restore_seconds"),
+            replayed_records: sum_of(&metrics, "tapeline_replayed_records"),
+        };
+        Ok((name, restart))
+    };
+    KILLED.into_iter().map(restart).collect()
 }
