@@ -55,10 +55,13 @@ impl Image for Risk {
                 match u8::get(&mut from)? {
                     INSTRUMENT => self.set_instrument(Field::get(&mut from)?),
                     ACCOUNT => accounts.push((Field::get(&mut from)?, AccountState::get(&mut from)?)),
-                    MORE_OF_ACCOUNT => match accounts.last_mut() {
-                        Some((_, account)) => account.get_more(&mut from)?,
-                        None => return damaged("more of an account stands in it before all accounts"),
-                    },
+                    MORE_OF_ACCOUNT => {
+                        let number = u32::get(&mut from)?;
+                        match accounts.last_mut() {
+                            Some((last, account)) if *last == number => account.get_more(&mut from)?,
+                            _ => return damaged(format!("more of account number {number} does not stand behind it")),
+                        }
+                    }
                     REMEMBERED => highest = highest.max(Some(self.remembered.adopt(&mut from)?)),
                     other => return damaged(format!("an entity of kind {other} has no place in a risk state")),
                 }
@@ -84,12 +87,8 @@ impl Risk {
             let blocks = &mut self.blocks;
             account.each_piece(|piece| {
                 blocks.put(|out| {
-                    if piece.is_first {
-                        ACCOUNT.put(out);
-                        index.put(out);
-                    } else {
-                        MORE_OF_ACCOUNT.put(out);
-                    }
+                    if piece.is_first { ACCOUNT } else { MORE_OF_ACCOUNT }.put(out);
+                    index.put(out);
                     piece.put(out);
                 });
             });
