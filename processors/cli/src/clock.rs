@@ -23,9 +23,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// # Errors
 /// If no thread can be started.
 pub fn spawn(app: &Arc<App>, running: &mut Running) -> anyhow::Result<()> {
-    let app = Arc::clone(app);
+    let (app, metrics) = (Arc::clone(app), app.metrics.lane(NAME, 0));
     running.spawn(NAME, 0, move || {
-        let metrics = app.metrics.lane(NAME, 0);
         supervise(NAME, &metrics, &app.stop, || {
             metrics.set_ready(true);
             tick(&app)

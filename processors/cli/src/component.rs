@@ -235,3 +235,20 @@ pub fn command(folder: &Path, name: &str) -> Result<Command> {
     command.args(arguments);
     Ok(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tapeline_kafka::app::stop_on_signals;
+
+    /// Without the order it would end this process: the thread that waits for signals need not have run yet.
+    #[test]
+    fn a_signal_right_after_the_start_stops_a_process_and_does_not_kill_it() -> Result<()> {
+        let stop = Arc::new(AtomicBool::new(false));
+        stop_on_signals(&stop)?;
+        signal(std::process::id(), Signal::TERM)?;
+        wait_until("the stop flag is set", ANSWER_PATIENCE, || Ok(stop.load(Ordering::Relaxed)))
+    }
+}

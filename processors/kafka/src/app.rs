@@ -138,8 +138,9 @@ impl App {
         let spec = self.lane_spec(name)?;
         for lane in 0..lanes {
             let (app, spec) = (Arc::clone(self), spec.clone());
+            // Before its thread runs: a lane that nobody knows of yet can't be waited for.
+            let metrics = self.metrics.lane(name, lane);
             running.spawn(name, lane, move || {
-                let metrics = app.metrics.lane(&spec.component, lane);
                 supervise(&spec.component, &metrics, &app.stop, || app.live_lane(&spec, lane, &metrics, make))
             })?;
         }
@@ -261,9 +262,8 @@ impl App {
         connect: fn(&Addresses) -> Result<S, SinkError>,
     ) -> Result<()> {
         let spec = self.sink_spec(name, batching)?;
-        let app = Arc::clone(self);
+        let (app, metrics) = (Arc::clone(self), self.metrics.lane(name, 0));
         running.spawn(name, 0, move || {
-            let metrics = app.metrics.lane(&spec.component, 0);
             supervise(&spec.component, &metrics, &app.stop, || app.live_sink(&spec, &metrics, connect))
         })
     }
@@ -432,20 +432,20 @@ pub fn exit_code(ended: &Result<(), LaneError>) -> ExitCode {
     }
 }
 
-/// Sets `stop` on SIGTERM or SIGINT.
+/// Sets `stop` on SIGTERM or SIGINT. They are caught from the return on: before, they end the process at once.
 ///
 /// # Errors
 /// If the signals can't be caught.
 pub fn stop_on_signals(stop: &Arc<AtomicBool>) -> Result<()> {
     let stop = Arc::clone(stop);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut term, mut int) = {
+        use tokio::signal::unix::{SignalKind, signal};
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-                tracing::error!("signals can't be caught; end the process with SIGKILL");
-                return;
-            };
             tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
             tracing::info!("stopping");
             stop.store(true, Ordering::Relaxed);

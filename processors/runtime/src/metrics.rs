@@ -105,9 +105,12 @@ impl Metrics {
         Ok(String::from_utf8_lossy(&buffer).into_owned())
     }
 
-    /// Lanes that are not ready, by name.
+    /// Lanes that are not ready, by name; a process which serves HTTP before it has a lane is not ready either.
     pub fn not_ready(&self) -> Vec<String> {
         let Ok(ready) = self.ready.lock() else { return vec!["metrics".into()] };
+        if ready.is_empty() {
+            return vec!["its first lane".into()];
+        }
         ready.iter().filter(|(_, ready)| !**ready).map(|(key, _)| key.clone()).collect()
     }
 
@@ -359,5 +362,24 @@ impl LaneMetrics {
     /// Counts a restart of the lane.
     pub fn restarted(&self) {
         self.all.restarts.with_label_values(&[self.component.as_str()]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_ready_once_it_has_lanes_and_all_of_them_are() {
+        let metrics = Metrics::new().expect("metrics");
+        assert_eq!(metrics.not_ready(), ["its first lane"]);
+        let lanes = [metrics.lane("validator", 0), metrics.lane("validator", 1)];
+        assert_eq!(metrics.not_ready(), ["validator/0", "validator/1"]);
+        lanes[0].set_ready(true);
+        assert_eq!(metrics.not_ready(), ["validator/1"]);
+        lanes[1].set_ready(true);
+        assert!(metrics.not_ready().is_empty());
+        lanes[0].set_ready(false);
+        assert_eq!(metrics.not_ready(), ["validator/0"]);
     }
 }
