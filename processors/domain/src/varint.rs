@@ -17,6 +17,7 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 const BITS_IN_WORD: u32 = 56;
 
 /// Appends `value`.
+#[inline]
 pub fn write(value: u64, out: &mut Vec<u8>) {
     if value < 0x80 {
         out.push(value as u8);
@@ -40,6 +41,7 @@ pub fn write(value: u64, out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// [`Misread`]; `bytes` is then anywhere.
+#[inline]
 pub fn read(bytes: &mut &[u8]) -> Result<u64, Misread> {
     if let Some(chunk) = bytes.first_chunk() {
         let word = u64::from_le_bytes(*chunk);

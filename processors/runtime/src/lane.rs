@@ -34,7 +34,7 @@ const EARLY_BATCHES: usize = 10;
 const ENTITIES_IN_ROUND: usize = 100_000;
 
 /// Longest rest between two transactions.
-const LONGEST_REST: Duration = Duration::from_millis(20);
+const LONGEST_REST: Duration = Duration::from_millis(60);
 
 /// A member that has been given nothing for this long is a spare one, and ready to take over.
 pub(crate) const SPARE_AFTER: Duration = Duration::from_secs(20);
