@@ -35,6 +35,8 @@ const ENTITIES_IN_ROUND: usize = 100_000;
 
 /// Longest rest between two transactions.
 const LONGEST_REST: Duration = Duration::from_millis(60);
+/// A transaction of so many records is worth what it costs: a lane does not rest after it.
+const WORTHWHILE_RECORDS: usize = 1_000;
 
 /// A member that has been given nothing for this long is a spare one, and ready to take over.
 pub(crate) const SPARE_AFTER: Duration = Duration::from_secs(20);
@@ -432,15 +434,18 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         self.port.commit(&offsets)?;
         let took = started_at.elapsed();
         // A transaction costs the broker the same however small it is. A lane that commits each record as it comes keeps
-        // a broker busy at a tenth of its load, and then all wait for it: so it rests for as long as its commit took.
-        self.rest = if transaction.tally.taken() < self.spec.max_batch_records {
-            took.min(LONGEST_REST)
-        } else {
-            Duration::ZERO
-        };
+        // a broker busy at a tenth of its load, and then all wait for it: so it rests for as long as its commit took, less
+        // the more records it had.
+        self.rest = rest(took, transaction.tally.taken());
         self.metrics.committed(&self.spec, &transaction.tally, took);
         Ok(())
     }
+}
+
+/// How long a lane rests after a transaction of so many records whose commit took so long.
+fn rest(commit: Duration, records: usize) -> Duration {
+    let lacking = WORTHWHILE_RECORDS.saturating_sub(records) as f64 / WORTHWHILE_RECORDS as f64;
+    commit.min(LONGEST_REST).mul_f64(lacking)
 }
 
 /// What the transaction at hand has gathered.
@@ -452,4 +457,16 @@ struct Transaction {
     touched: BTreeSet<i32>,
     /// Tasks of whose snapshots it holds blocks.
     with_blocks: BTreeSet<i32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_is_shorter_the_fuller_the_transaction_and_never_long() {
+        let ms = |commit_ms, records| rest(Duration::from_millis(commit_ms), records).as_millis();
+        assert_eq!([ms(8, 0), ms(8, 250), ms(8, 1_000), ms(8, 5_000)], [8, 6, 0, 0]);
+        assert_eq!([ms(900, 0), ms(900, 500)], [60, 30]);
+    }
 }

@@ -57,7 +57,7 @@ impl SnapshotSpec {
             topic: topic.to_owned(),
             block_bytes: 32 << 10,
             min_records: 20_000,
-            max_records: 50_000,
+            max_records: 100_000,
             max_age_ms: 5 * 60 * 1_000,
         }
     }
