@@ -16,6 +16,7 @@ use tapeline_cli::{demo, publish};
 use tapeline_kafka::protocol::Cluster;
 use tapeline_replay::generate::{Config, Generator};
 use tapeline_replay::pace::Pace;
+use tapeline_runtime::metrics::{Sample, samples};
 use tapeline_schemas::topic;
 use tapeline_tests::parts::{Stack, wait_until, with_stack};
 use tapeline_tests::pipeline::{PROCESSORS, Pipeline};
@@ -57,7 +58,7 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
     let generator = Generator::new(config(demo::now_ms()))?;
     let publisher = publish::commands(addresses)?;
     let started_at = Instant::now();
-    demo::introduce(addresses, &publisher, &generator.instruments(), generator.accounts())?;
+    demo::introduce(&stack.app, &publisher, &generator.instruments(), generator.accounts())?;
     println!("{ACCOUNTS} accounts funded after {:.0} s", started_at.elapsed().as_secs_f64());
     for command in generator.resting_orders(resting) {
         publisher.send(&command.account, &command)?;
@@ -78,7 +79,13 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
             for (name, pauses) in pauses_of_all(&pipeline)? {
                 println!("  {name}: {}", shown(&pauses, &before[name])?);
             }
-            let measured = (0..KILLS).map(|_| kill_and_measure(stack, &mut pipeline)).collect::<Result<Vec<_>>>();
+            let measured = (0..KILLS).map(|kill| {
+                if kill > 0 {
+                    std::thread::sleep(BETWEEN_KILLS);
+                }
+                kill_and_measure(stack, &mut pipeline)
+            });
+            let measured = measured.collect::<Result<Vec<_>>>();
             stop.store(true, Ordering::Relaxed);
             let sent = load.join().ok().context("the load panicked")??;
             println!("after {minutes} min ({sent} commands at {RATE_PER_SECOND}/s):");
@@ -101,12 +108,8 @@ fn pauses_of_all(pipeline: &Pipeline<'_>) -> Result<BTreeMap<&'static str, Pause
 
 /// The histogram of pauses in a process's metrics; empty before the first.
 fn pauses(metrics: &str) -> Pauses {
-    let bucket = |line: &str| {
-        let bound = line.split_once("le=\"")?.1.split_once('"')?.0;
-        Some((bound.parse().ok()?, line.rsplit(' ').next()?.parse().ok()?))
-    };
-    let of_histogram = |line: &&str| line.starts_with("tapeline_snapshot_pause_seconds_bucket{");
-    metrics.lines().filter(of_histogram).filter_map(bucket).collect()
+    let bucket = |sample: Sample<'_>| Some((sample.label("le")?.parse().ok()?, sample.value as u64));
+    samples(metrics, "tapeline_snapshot_pause_seconds_bucket").filter_map(bucket).collect()
 }
 
 /// Where 99 and 99.9 of 100 pauses since `before` lie.
@@ -160,8 +163,7 @@ fn print_restarts(all: &[BTreeMap<&'static str, Restart>]) {
 
 /// The sum of a gauge over all partitions in a process's metrics.
 fn sum_of(metrics: &str, gauge: &str) -> f64 {
-    let lines = metrics.lines().filter(|line| line.strip_prefix(gauge).is_some_and(|rest| rest.starts_with('{')));
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    samples(metrics, gauge).map(|sample| sample.value).sum()
 }
 
 fn kill_and_measure(stack: &Stack, pipeline: &mut Pipeline<'_>) -> Result<BTreeMap<&'static str, Restart>> {
@@ -201,7 +203,6 @@ fn kill_and_measure(stack: &Stack, pipeline: &mut Pipeline<'_>) -> Result<BTreeM
         Ok(all.len() == KILLED.len())
     })?;
     ensure!(first.len() == KILLED.len(), "a first commit was not seen");
-    std::thread::sleep(BETWEEN_KILLS);
     let restart = |name: &'static str| {
         let metrics = pipeline.component(name)?.get("/metrics")?.1;
         let restart = Restart {

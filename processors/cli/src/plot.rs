@@ -1,5 +1,6 @@
-//! Line charts over time as SVG files, for reports.
+//! Line charts as SVG files, for reports: over time, over percentiles, over a rate.
 
+use crate::latency::Latencies;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use std::path::Path;
@@ -20,14 +21,59 @@ const MARK: RGBColor = RGBColor(148, 163, 184);
 pub struct Line {
     /// What it is, for the legend.
     pub name: String,
-    /// Seconds, and value at that time.
+    /// Place on the axis across, and value there.
     pub points: Vec<(f64, f64)>,
 }
 
-/// A chart over time.
+impl Line {
+    /// A quantile (0 to 1) of the latencies of each second, milliseconds.
+    pub fn by_second(name: &str, latencies: &Latencies, quantile: f64) -> Self {
+        let point = |(second, took): (u64, std::time::Duration)| (second as f64, took.as_secs_f64() * 1_000.0);
+        Self { name: name.to_owned(), points: latencies.by_second(quantile).into_iter().map(point).collect() }
+    }
+}
+
+/// What the axis across tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Across {
+    /// Time, in seconds.
+    Seconds,
+    /// Percentiles, each step a tenth of what is left: a quantile q lies at [`Across::nines`].
+    Percentiles,
+    /// Orders per second.
+    OrdersPerSecond,
+}
+
+impl Across {
+    /// Where a quantile below 1 lies among [`Self::Percentiles`].
+    pub fn nines(quantile: f64) -> f64 {
+        -(1.0 - quantile).log10()
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Percentiles => "percentile",
+            Self::OrdersPerSecond => "orders per second",
+        }
+    }
+
+    fn label(self, at: f64) -> String {
+        match self {
+            Self::Percentiles => {
+                format!("{:.*}", (at - 2.0).max(0.0).round() as usize, 100.0 - 100.0 / 10_f64.powf(at))
+            }
+            Self::Seconds | Self::OrdersPerSecond => format!("{at}"),
+        }
+    }
+}
+
+/// A chart.
 pub struct Chart<'a> {
     /// Over the chart.
     pub title: &'a str,
+    /// What the axis across tells.
+    pub across: Across,
     /// What the values are, with their unit.
     pub values: &'a str,
     /// The lines.
@@ -57,7 +103,13 @@ impl Chart<'_> {
             .x_label_area_size(38)
             .y_label_area_size(64)
             .build_cartesian_2d(0.0..last, 0.0..most)?;
-        chart.configure_mesh().x_desc("seconds").y_desc(self.values).light_line_style(WHITE).draw()?;
+        chart
+            .configure_mesh()
+            .x_desc(self.across.text())
+            .x_label_formatter(&|at| self.across.label(*at))
+            .y_desc(self.values)
+            .light_line_style(WHITE)
+            .draw()?;
         for at in &self.marks {
             chart.draw_series(LineSeries::new([(*at, 0.0), (*at, most)], MARK))?;
         }
@@ -83,11 +135,18 @@ mod tests {
         let path = std::env::temp_dir().join(format!("tapeline-plot-{}.svg", std::process::id()));
         let line = |name: &str, points| Line { name: name.into(), points };
         let lines = vec![line("p50", vec![(0.0, 1.0), (1.0, 2.0)]), line("p99", vec![(0.0, 3.0), (1.0, 9.0)])];
-        Chart { title: "latency", values: "ms", lines, marks: vec![0.5] }.write(&path).unwrap();
+        let chart = Chart { title: "latency", across: Across::Seconds, values: "ms", lines, marks: vec![0.5] };
+        chart.write(&path).unwrap();
         let svg = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         for text in ["latency", "p50", "p99", "#2563EB", "#DC2626", "#94A3B8"] {
             assert!(svg.contains(text), "{text} is not in it:\n{svg}");
         }
+    }
+
+    #[test]
+    fn percentiles_stand_at_their_nines() {
+        let label = |quantile| Across::Percentiles.label(Across::nines(quantile));
+        assert_eq!([label(0.0), label(0.9), label(0.99), label(0.999)], ["0", "90", "99", "99.9"]);
     }
 }

@@ -365,6 +365,30 @@ impl LaneMetrics {
     }
 }
 
+/// A metric's value in the text that [`Metrics::text`] gives, with its labels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample<'a> {
+    labels: &'a str,
+    /// The value.
+    pub value: f64,
+}
+
+impl<'a> Sample<'a> {
+    /// The value of a label, as it stands there.
+    pub fn label(&self, name: &str) -> Option<&'a str> {
+        let of = |label: &'a str| label.strip_prefix(name)?.strip_prefix("=\"");
+        self.labels.split("\",").find_map(of).map(|value| value.trim_end_matches('"'))
+    }
+}
+
+/// All values of the metric `name` in a process's metrics.
+pub fn samples<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = Sample<'a>> {
+    text.lines().filter_map(move |line| {
+        let (labels, value) = line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} ")?;
+        Some(Sample { labels, value: value.parse().ok()? })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,5 +405,12 @@ mod tests {
         assert!(metrics.not_ready().is_empty());
         lanes[0].set_ready(false);
         assert_eq!(metrics.not_ready(), ["validator/0"]);
+    }
+
+    #[test]
+    fn samples_are_read_with_their_labels() {
+        let text = "# HELP a_total all\na_total{part=\"7\",topic=\"x\"} 12\na_total_sum{part=\"7\"} 3\na_total{part=\"8\"} 0.5\n";
+        let read: Vec<_> = samples(text, "a_total").map(|at| (at.label("part"), at.label("topic"), at.value)).collect();
+        assert_eq!(read, [(Some("7"), Some("x"), 12.0), (Some("8"), None, 0.5)]);
     }
 }

@@ -9,7 +9,7 @@ use tapeline_tests::parts::{beside_stack, executables};
 fn a_short_bench_gives_figures_of_checked_results() -> Result<()> {
     beside_stack("bench", |home| {
         let home = home.join("bench");
-        for (only, rows) in [("core", 3), ("open loop, separate binaries with both views", 2)] {
+        for (only, rows) in [("core", 3), ("open loop, separate binaries with both views, 4 partitions", 2)] {
             let options = BenchOptions { only: only.to_owned(), repetitions: 1, short: true, yes: true };
             run(&options, &home, &executables()?)?;
             let report = std::fs::read_to_string(home.join("report.md"))?;

@@ -36,7 +36,6 @@ pub(super) fn run(
     events: &mut Events,
     report: &mut Report,
 ) -> Result<()> {
-    site.fresh()?;
     let kafka = &site.app.addresses.kafka;
     let partitions = site.app.topology.topic(topic::ORDERS).map_or(0, |orders| orders.partitions);
     let publisher = Publisher::open(kafka, "upstream")?;

@@ -4,9 +4,10 @@
 //! - *Saturation*: orders come as fast as the broker takes them; what counts is how many were settled in a second, from
 //!   the first order to the last settlement.
 //!
-//! A case begins on an emptied stack, warms it up (a broker whose JVM is cold takes several times as long) and repeats its
-//! window. Load, broker, databases and components share the machine, and the load's time counts like that of others.
-//! After each case the log must keep its invariants and the views must equal it, or the case has failed.
+//! A case begins on emptied topics. Windows of its own kind warm everything up and do not count, until an order takes hardly
+//! less processor time than before: a broker whose JVM is cold takes several times as much, and compiles for minutes. Then
+//! come the windows that count. Load, broker, databases and components share the machine, and the load's time counts like
+//! that of others. After each case the log must keep its invariants and the views must equal it, or the case has failed.
 //!
 //! What is absent: a verdict by exit code on a figure. It is 0 if every case ran and its results were right.
 
@@ -15,8 +16,11 @@ mod core;
 mod flow;
 mod growth;
 mod load;
+mod memory;
 mod peer;
 mod pipeline;
+mod plots;
+mod rates;
 mod report;
 mod usage;
 mod views;
@@ -54,9 +58,8 @@ pub struct BenchOptions {
 const OPEN_LOOP_PER_SECOND: u64 = 12_500;
 /// How long a window of the open loop is.
 const OPEN_LOOP: Duration = Duration::from_secs(30);
-/// The warm-up before the first window: as many commands at this rate.
-const WARM_UP: Duration = Duration::from_secs(60);
-const WARM_UP_PER_SECOND: u64 = 5_000;
+/// Most windows of a case that only warm up.
+const MOST_WARM_UPS: u32 = 8;
 /// Of a window at saturation.
 const SATURATING_COMMANDS: usize = 500_000;
 /// A short run's share.
@@ -69,6 +72,10 @@ const GROWTH: &str = "growth";
 const CEILING: &str = "ceiling";
 /// The name of the comparison with the peer.
 const PEER: &str = "peer";
+/// The name of what finds out how much processor time each rate takes.
+const RATES: &str = "rates";
+/// The name of the hour in which memory is watched.
+const MEMORY: &str = "memory";
 /// The stage that ends an order's way, among a window's latencies.
 const SETTLED: &str = "3 settled";
 
@@ -82,9 +89,18 @@ struct Case {
 }
 
 /// What most cases have.
-const ZIPF_OVER_FOUR: Setup = Setup { mode: Mode::Separate, views: false, partitions: 4, popularity: Popularity::Zipf };
+const ZIPF_OVER_FOUR: Setup =
+    Setup { mode: Mode::Separate, lanes: 1, views: false, partitions: 4, popularity: Popularity::Zipf };
 
-const CASES: [Case; 8] = [
+/// What the open loop is to reach.
+const ORDER_TO_SETTLED: [Goal; 3] =
+    [Goal::latency(SETTLED, 0.5, 20.0), Goal::latency(SETTLED, 0.99, 50.0), Goal::latency(SETTLED, 0.999, 100.0)];
+
+/// The same of views.
+const ORDER_TO_ROW: [Goal; 2] =
+    [Goal::latency(tapeline_timescale::NAME, 0.99, 250.0), Goal::latency(tapeline_clickhouse::NAME, 0.99, 500.0)];
+
+const CASES: [Case; 11] = [
     Case {
         name: "saturation, separate binaries, 4 partitions",
         setup: ZIPF_OVER_FOUR,
@@ -116,29 +132,40 @@ const CASES: [Case; 8] = [
         goals: &[Goal::throughput(200_000.0)],
     },
     Case {
+        name: "saturation, one process, 2 lanes of each processor",
+        setup: Setup { mode: Mode::OneProcess, lanes: 2, ..ZIPF_OVER_FOUR },
+        is_open_loop: false,
+        goals: &[],
+    },
+    Case {
         name: "saturation, one process with both views",
         setup: Setup { mode: Mode::OneProcess, views: true, ..ZIPF_OVER_FOUR },
         is_open_loop: false,
         goals: &[Goal::throughput(40_000.0)],
     },
     Case {
-        name: "open loop, separate binaries",
+        name: "open loop, separate binaries, 4 partitions",
         setup: ZIPF_OVER_FOUR,
         is_open_loop: true,
-        goals: &[
-            Goal::latency(SETTLED, 0.5, 20.0),
-            Goal::latency(SETTLED, 0.99, 50.0),
-            Goal::latency(SETTLED, 0.999, 100.0),
-        ],
+        goals: &ORDER_TO_SETTLED,
     },
     Case {
-        name: "open loop, separate binaries with both views",
+        name: "open loop, separate binaries, 1 partition",
+        setup: Setup { partitions: 1, ..ZIPF_OVER_FOUR },
+        is_open_loop: true,
+        goals: &ORDER_TO_SETTLED,
+    },
+    Case {
+        name: "open loop, separate binaries with both views, 4 partitions",
         setup: Setup { views: true, ..ZIPF_OVER_FOUR },
         is_open_loop: true,
-        goals: &[
-            Goal::latency(tapeline_timescale::NAME, 0.99, 250.0),
-            Goal::latency(tapeline_clickhouse::NAME, 0.99, 500.0),
-        ],
+        goals: &ORDER_TO_ROW,
+    },
+    Case {
+        name: "open loop, separate binaries with both views, 1 partition",
+        setup: Setup { views: true, partitions: 1, ..ZIPF_OVER_FOUR },
+        is_open_loop: true,
+        goals: &ORDER_TO_ROW,
     },
 ];
 
@@ -171,51 +198,66 @@ pub fn run(options: &BenchOptions, home: &Path, executables: &Path) -> Result<()
     if GROWTH.contains(&options.only) {
         growth::run(&site.app, options.repetitions, share(options), &mut events, &mut report)?;
     }
-    let ran = on_servers(options, &mut site, &mut events, &mut report);
-    site.parts(&["down"])?;
-    ran?;
+    let on_servers_too = [CEILING, PEER, RATES, MEMORY].into_iter().chain(CASES.iter().map(|case| case.name));
+    if on_servers_too.into_iter().any(|name| name.contains(&options.only)) {
+        let ran = on_servers(options, &mut site, &mut events, &mut report);
+        site.parts(&["down"])?;
+        ran?;
+    }
     report.write(&home.join("report.md"), &mut events)
 }
 
 fn on_servers(options: &BenchOptions, site: &mut Site, events: &mut Events, report: &mut Report) -> Result<()> {
-    site.partition(ZIPF_OVER_FOUR.partitions)?;
     let loads = Loads::of(options);
-    if CEILING.contains(&options.only) {
+    let is_asked_for = |name: &str| name.contains(&options.only);
+    site.partition(ZIPF_OVER_FOUR.partitions)?;
+    site.fresh()?;
+    if is_asked_for(CEILING) {
         ceiling::run(site, options.repetitions, loads.saturation.0, events, report).context(CEILING)?;
     }
-    if PEER.contains(&options.only) {
+    if is_asked_for(PEER) {
         if peer::is_built() {
             peer::run(site, options.repetitions, loads, events, report).context(PEER)?;
         } else {
             events.note("the peer is not built (`mvn -q -B package` in tests/bench/peer): its rows are left out");
         }
     }
-    for case in CASES.iter().filter(|case| case.name.contains(&options.only)) {
+    for case in CASES.iter().filter(|case| is_asked_for(case.name)) {
         site.partition(case.setup.partitions)?;
-        run_case(options, site, case, events, report)?;
+        run_case(options, site, case, events, report).with_context(|| case.name.to_owned())?;
+    }
+    site.partition(ZIPF_OVER_FOUR.partitions)?;
+    if is_asked_for(RATES) {
+        rates::run(site, share(options), events, report).context(RATES)?;
+    }
+    if is_asked_for(MEMORY) {
+        memory::run(site, share(options), events, report).context(MEMORY)?;
     }
     Ok(())
 }
 
-/// How many commands, and how they come: of the warm-up, and of a window of the open loop and at saturation.
+/// How many commands, and how they come: of a window of the open loop and at saturation.
 #[derive(Debug, Clone, Copy)]
 struct Loads {
-    warm_up: (usize, Pace),
     open_loop: (usize, Pace),
     saturation: (usize, Pace),
+    most_warm_ups: u32,
 }
 
 impl Loads {
     fn of(options: &BenchOptions) -> Self {
         let share = share(options);
-        let steady =
-            |rate: u64, time: Duration| ((rate * (time / share).as_secs().max(1)) as usize, Pace::PerSecond(rate));
         Self {
-            warm_up: steady(WARM_UP_PER_SECOND, WARM_UP),
-            open_loop: steady(OPEN_LOOP_PER_SECOND, OPEN_LOOP),
+            open_loop: steady(OPEN_LOOP_PER_SECOND, OPEN_LOOP / share),
             saturation: (SATURATING_COMMANDS / share as usize, Pace::Saturating),
+            most_warm_ups: (MOST_WARM_UPS / share).max(1),
         }
     }
+}
+
+/// Commands at a steady rate for so long.
+fn steady(rate: u64, time: Duration) -> (usize, Pace) {
+    ((rate * time.as_secs().max(1)) as usize, Pace::PerSecond(rate))
 }
 
 const fn share(options: &BenchOptions) -> u32 {
@@ -224,20 +266,22 @@ const fn share(options: &BenchOptions) -> u32 {
 
 fn run_case(options: &BenchOptions, site: &Site, case: &Case, events: &mut Events, report: &mut Report) -> Result<()> {
     let loads = Loads::of(options);
+    let load = if case.is_open_loop { loads.open_loop } else { loads.saturation };
     events.note(case.name);
-    site.fresh()?;
-    let mut pipeline = Pipeline::start(site, case.setup).with_context(|| case.name.to_owned())?;
-    let (commands, pace) = loads.warm_up;
-    pipeline.window(commands, pace, false)?;
-    events.note(&format!("warm after {commands} commands at {WARM_UP_PER_SECOND}/s"));
-    let (commands, pace) = if case.is_open_loop { loads.open_loop } else { loads.saturation };
+    site.empty()?;
+    if case.setup.views {
+        site.wipe_views()?;
+    }
+    let mut pipeline = Pipeline::start(site, case.setup)?;
+    pipeline.warm_up(load, loads.most_warm_ups, case.is_open_loop, events)?;
     let mut windows = Vec::new();
     for _ in 0..options.repetitions {
-        let window = pipeline.window(commands, pace, case.is_open_loop)?;
+        let window = pipeline.window(load, case.is_open_loop)?;
         events.note(&report::line(&window));
         windows.push(window);
     }
-    let audit = pipeline.stop().with_context(|| case.name.to_owned())?;
+    let audit = pipeline.stop()?;
     events.note(&format!("{} records checked, all as it must be", audit.events));
+    plots::of_case(case.name, &windows, events)?;
     report.add(case.name, case.goals, &windows)
 }

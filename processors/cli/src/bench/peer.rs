@@ -25,6 +25,8 @@ const JAR: &str = "tests/bench/peer/target/peer.jar";
 /// Threads of the peer: as many as there are cores.
 const THREADS: &str = "2";
 const HEAP: &str = "-Xmx2g";
+/// Of the warm-ups of a case: each round has both kinds of load, and there are many rounds.
+const SHARE_OF_WARM_UPS: u32 = 2;
 /// The quantile that is compared.
 const P99: f64 = 0.99;
 
@@ -71,7 +73,6 @@ type Seen = (f64, f64);
 
 /// Alternates Tapeline, in separate binaries without views, with the peer in each tuning.
 pub(super) fn run(site: &Site, repetitions: u32, loads: Loads, events: &mut Events, report: &mut Report) -> Result<()> {
-    site.fresh()?;
     let mut own: Vec<Seen> = Vec::new();
     let mut others: Vec<Vec<Seen>> = vec![Vec::new(); TUNINGS.len()];
     for _ in 0..repetitions {
@@ -107,9 +108,9 @@ fn round(site: &Site, mode: Mode, name: &str, loads: Loads, events: &mut Events)
     site.empty()?;
     let setup = Setup { mode, ..super::ZIPF_OVER_FOUR };
     let mut pipeline = Pipeline::start(site, setup).with_context(|| name.to_owned())?;
-    pipeline.window(loads.warm_up.0, loads.warm_up.1, false)?;
-    let mut window = |(commands, pace): (usize, Pace), watched| -> Result<Window> {
-        let window = pipeline.window(commands, pace, watched)?;
+    let mut window = |load: (usize, Pace), watched| -> Result<Window> {
+        pipeline.warm_up(load, loads.most_warm_ups.div_ceil(SHARE_OF_WARM_UPS), watched, events)?;
+        let window = pipeline.window(load, watched)?;
         events.note(&format!("{name}: {}", report::line(&window)));
         Ok(window)
     };

@@ -3,11 +3,12 @@
 use super::flow::{Popularity, Prepared, encoder, generator};
 use super::load::{Pace, publish};
 use super::peer::{self, Tuning};
+use super::report;
 use super::usage::{Usage, usage};
 use super::views::ViewWatch;
 use crate::component::{self, Component};
 use crate::latency::{DueTimes, Latencies, Seen, Stage, StageWatch};
-use crate::rig::Site;
+use crate::rig::{Events, Site};
 use crate::run::{DRAINING, PROCESSORS, VIEWS};
 use crate::verify::{self, Audit, NO_OVERDRAFT};
 use crate::{clock, demo, drain};
@@ -20,7 +21,8 @@ use tapeline_kafka::admin::Admin;
 use tapeline_kafka::publisher::Publisher;
 use tapeline_kafka::reader::PartitionReader;
 use tapeline_replay::generate::Generator;
-use tapeline_runtime::port::Reader;
+use tapeline_runtime::event_decoder::decoder;
+use tapeline_runtime::port::{Reader, Record};
 use tapeline_schemas::codec::Encoder;
 use tapeline_schemas::topic;
 use tapeline_schemas::wire;
@@ -29,8 +31,10 @@ use tapeline_schemas::wire;
 const PATIENCE: Duration = Duration::from_secs(900);
 /// The last record of a topic lies within so many offsets of its end: what comes after it are markers.
 const TAIL_OFFSETS: i64 = 2_000;
+/// A pipeline is warm when an order takes at least this share of the least processor time that one took before.
+const WARM: f64 = 0.95;
 /// The load's name among the processes.
-const LOAD: &str = "load";
+pub(super) const LOAD: &str = "load";
 
 /// How components run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub(super) enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Setup {
     pub(super) mode: Mode,
+    /// Of each processor, where all run in one process; a binary has one.
+    pub(super) lanes: usize,
     /// Whether both views are kept.
     pub(super) views: bool,
     /// Partitions of each topic that has several.
@@ -79,19 +85,24 @@ impl Window {
     pub(super) fn commands_per_second(&self) -> f64 {
         self.commands as f64 / self.time.as_secs_f64()
     }
+
+    /// Seconds of processor that everything took.
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        self.usage.values().map(|used| used.cpu_seconds).sum()
+    }
 }
 
 impl<'a> Pipeline<'a> {
     /// Starts everything on a stack that is empty.
     pub(super) fn start(site: &'a Site, setup: Setup) -> Result<Self> {
-        let addresses = &site.app.addresses;
+        let app = &site.app;
         let mut pipeline = Self {
             site,
             setup,
             members: Vec::new(),
             flow: generator(setup.popularity)?,
             encoder: encoder(&site.app)?,
-            publisher: Publisher::open(&addresses.kafka, "upstream")?,
+            publisher: Publisher::open(&app.addresses.kafka, "upstream")?,
         };
         match setup.mode {
             Mode::Separate => {
@@ -101,10 +112,16 @@ impl<'a> Pipeline<'a> {
             }
             Mode::OneProcess => {
                 let mut command = Command::new(site.executables.join("tapeline"));
-                command.arg("run").args(pipeline.names());
+                command.arg("run").args(["--lanes", &setup.lanes.to_string()]).args(pipeline.names());
                 pipeline.spawn(command, "tapeline")?;
             }
             Mode::Peer(tuning) => {
+                // It reads all instruments before it is ready, and nobody's journal tells when it knows of a later one.
+                demo::list(
+                    &app.addresses,
+                    &pipeline.flow.instruments(),
+                    &pipeline.flow.accounts().collect::<Vec<_>>(),
+                )?;
                 pipeline.spawn(component::command(&site.executables, clock::NAME)?, clock::NAME)?;
                 pipeline.spawn(peer::command(site, tuning)?, peer::NAME)?;
             }
@@ -116,8 +133,16 @@ impl<'a> Pipeline<'a> {
             member.wait_http()?;
             member.wait_ready(PATIENCE)
         })?;
-        let (instruments, accounts) = (pipeline.flow.instruments(), pipeline.flow.accounts());
-        demo::introduce(addresses, &crate::publish::commands(addresses)?, &instruments, accounts)?;
+        let (publisher, accounts) = (crate::publish::commands(&app.addresses)?, pipeline.flow.accounts());
+        match setup.mode {
+            Mode::Peer(_) => {
+                demo::fund(&publisher, &accounts.collect::<Vec<_>>())?;
+                pipeline.drain()?;
+            }
+            Mode::Separate | Mode::OneProcess => {
+                demo::introduce(app, &publisher, &pipeline.flow.instruments(), accounts)?;
+            }
+        }
         Ok(pipeline)
     }
 
@@ -145,8 +170,24 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
+    /// Windows that do not count, `most` at most, until the last one took hardly less processor time for an order than the
+    /// best before it.
+    pub(super) fn warm_up(&mut self, load: (usize, Pace), most: u32, watched: bool, events: &mut Events) -> Result<()> {
+        let mut least_micros = f64::INFINITY;
+        for _ in 0..most {
+            let window = self.window(load, watched)?;
+            let micros = window.cpu_seconds() * 1e6 / window.commands as f64;
+            events.note(&format!("warm-up, not counted: {}", report::line(&window)));
+            if micros >= least_micros * WARM {
+                break;
+            }
+            least_micros = micros;
+        }
+        Ok(())
+    }
+
     /// Sends so many commands and waits until everything has taken them. `watched`: tells latencies too.
-    pub(super) fn window(&mut self, commands: usize, pace: Pace, watched: bool) -> Result<Window> {
+    pub(super) fn window(&mut self, (commands, pace): (usize, Pace), watched: bool) -> Result<Window> {
         let prepared = Prepared::take(&mut self.flow, commands, &self.encoder, self.setup.partitions)?;
         ensure!(prepared.len() == commands, "the flow has ended");
         let app = &self.site.app;
@@ -165,8 +206,15 @@ impl<'a> Pipeline<'a> {
         if watched {
             due.check_alone(app)?;
         }
-        let first_ms = self.append_times(topic::ORDERS, &orders_from)?.0;
-        let last_ms = self.append_times(topic::SETTLED, &settled_from)?.1;
+        let first_ms = self.append_times(topic::ORDERS, &orders_from, |_| Ok(true))?.0;
+        let mut settlement = decoder::<wire::Settlement>(topic::SETTLED, &(Arc::clone(&app.registry) as _))
+            .map_err(anyhow::Error::msg)?;
+        // An order that expires at rest, with a tick of the clock up to a second later, is not what the load waits for.
+        let last_ms = self
+            .append_times(topic::SETTLED, &settled_from, |record| {
+                Ok(settlement.decode(record.payload.as_deref())?.kind != wire::SettlementKind::Expired)
+            })?
+            .1;
         let time = Duration::from_millis(u64::try_from(last_ms - first_ms).context("the broker's clock was set back")?);
         let used =
             |(name, now): (&String, &Usage)| (name.clone(), *now - before.get(name).copied().unwrap_or_default());
@@ -194,8 +242,14 @@ impl<'a> Pipeline<'a> {
         Ok(Watches { stages, views })
     }
 
-    /// Append times of the first and of the last committed record of a topic since these offsets.
-    fn append_times(&self, topic: &str, from: &[i64]) -> Result<(i64, i64)> {
+    /// Append times of the first and of the last committed record of a topic since these offsets; the last of those that
+    /// `counts`.
+    fn append_times(
+        &self,
+        topic: &str,
+        from: &[i64],
+        mut counts: impl FnMut(&Record) -> Result<bool>,
+    ) -> Result<(i64, i64)> {
         let kafka = &self.site.app.addresses.kafka;
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         for (partition, (marks, from)) in Admin::connect(kafka)?.watermarks(topic)?.iter().zip(from).enumerate() {
@@ -208,19 +262,26 @@ impl<'a> Pipeline<'a> {
             }
             let mut reader = PartitionReader::open(kafka, topic, partition, (marks.end - TAIL_OFFSETS).max(*from))?;
             while let Some(record) = reader.next()? {
-                last = last.max(record.timestamp_ms);
+                if counts(&record)? {
+                    last = last.max(record.timestamp_ms);
+                }
             }
         }
         ensure!(first <= last, "nothing came to {topic} in this window");
         Ok((first, last))
     }
 
-    fn usage(&self) -> Result<BTreeMap<String, Usage>> {
+    /// Name and id of each process, the load among them.
+    pub(super) fn processes(&self) -> Result<Vec<(String, u32)>> {
         let members = self.members.iter().map(|member| (member.name.clone(), member.id()));
         let own = (LOAD.to_owned(), std::process::id());
         // The components are children of this process: whoever comes first in the list gets a process.
         let servers = self.site.servers()?.into_iter().map(|(name, id)| (format!("{name} server"), id));
-        usage(&members.chain(servers).chain([own]).collect::<Vec<_>>())
+        Ok(members.chain(servers).chain([own]).collect())
+    }
+
+    fn usage(&self) -> Result<BTreeMap<String, Usage>> {
+        usage(&self.processes()?)
     }
 
     /// Ends all components and checks what is in the log and the views.

@@ -94,6 +94,19 @@ fn all(latencies: &Latencies) -> Result<Histogram<u64>> {
     latencies.within(0..u64::MAX)
 }
 
+/// Latencies of several windows together, by stage or view.
+pub(super) fn merged(windows: &[Window]) -> Result<BTreeMap<&'static str, Histogram<u64>>> {
+    let mut merged: BTreeMap<&'static str, Histogram<u64>> = BTreeMap::new();
+    for (name, latencies) in windows.iter().flat_map(|window| &window.latencies) {
+        let of_window = all(latencies)?;
+        match merged.get_mut(name) {
+            Some(merged) => merged.add(of_window)?,
+            None => drop(merged.insert(name, of_window)),
+        }
+    }
+    Ok(merged)
+}
+
 /// A quantile of a stage's or view's latencies in a window, milliseconds.
 pub(super) fn latency_ms(window: &Window, of: &str, quantile: f64) -> Result<f64> {
     let latencies = window.latencies.get(of).with_context(|| format!("{of} was not watched"))?;
@@ -157,14 +170,7 @@ impl Report {
     }
 
     fn percentiles(&mut self, case: &str, windows: &[Window]) -> Result<()> {
-        let mut merged: BTreeMap<&str, Histogram<u64>> = BTreeMap::new();
-        for (name, latencies) in windows.iter().flat_map(|window| &window.latencies) {
-            let of_window = all(latencies)?;
-            match merged.get_mut(name) {
-                Some(merged) => merged.add(of_window)?,
-                None => drop(merged.insert(name, of_window)),
-            }
-        }
+        let merged = merged(windows)?;
         if merged.is_empty() {
             return Ok(());
         }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tapeline_kafka::admin::Admin;
+use tapeline_runtime::metrics::samples;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long the killed broker stays away: longer than a failover may take.
@@ -212,8 +213,7 @@ fn look(client: &reqwest::blocking::Client, shared: &Shared) {
 
 /// Number of commits in a processor's metrics: each observes its batch once.
 fn commit_count(metrics: &str) -> Option<u64> {
-    let line = metrics.lines().find(|line| line.starts_with("tapeline_batch_records_count{"))?;
-    line.rsplit(' ').next()?.parse().ok()
+    samples(metrics, "tapeline_batch_records_count").next().map(|sample| sample.value as u64)
 }
 
 #[cfg(test)]

@@ -227,9 +227,9 @@ impl Run<'_> {
 
     /// Reference data and deposits.
     fn introduce(&mut self, flow: &Flow) -> Result<()> {
-        let addresses = &self.site.app.addresses;
-        let publisher = publish::commands(addresses)?;
-        demo::introduce(addresses, &publisher, &flow.instruments(), flow.accounts().into_iter())?;
+        let app = &self.site.app;
+        let publisher = publish::commands(&app.addresses)?;
+        demo::introduce(app, &publisher, &flow.instruments(), flow.accounts().into_iter())?;
         self.events.note(&format!("{} accounts funded", flow.accounts().len()));
         Ok(())
     }

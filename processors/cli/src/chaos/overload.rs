@@ -5,7 +5,7 @@ use super::comparison::Comparison;
 use super::fleet::Fleet;
 use super::load::{LoadSpec, Manner};
 use super::{Load, Outcome, Run};
-use crate::plot::{Chart, Line};
+use crate::plot::{Across, Chart, Line};
 use crate::publish;
 use crate::rig::{Curve, MemoryWatch, peak};
 use anyhow::{Result, ensure};
@@ -120,7 +120,7 @@ fn plot(run: &mut Run<'_>, components: &BTreeMap<String, Curve>) -> Result<()> {
     let lines = components.iter().map(|(name, curve)| Line { name: name.clone(), points: curve.clone() }).collect();
     let path = run.events.path().with_file_name("overload.svg");
     let title = "Resident memory under five times more orders than the pipeline takes";
-    Chart { title, values: "MiB", lines, marks: Vec::new() }.write(&path)?;
+    Chart { title, across: Across::Seconds, values: "MiB", lines, marks: Vec::new() }.write(&path)?;
     run.events.note(&format!("plot: {}", path.display()));
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::load::{LoadSpec, Manner};
 use super::plan::Deed;
 use super::{LOOK_EVERY, Load, Outcome, Run};
 use crate::latency::{DueTimes, Latencies, Stage, StageWatch};
-use crate::plot::{Chart, Line};
+use crate::plot::{Across, Chart, Line};
 use crate::publish;
 use crate::run::PROCESSORS;
 use anyhow::{Result, ensure};
@@ -146,19 +146,12 @@ fn judge(run: &mut Run<'_>, latencies: &Latencies, restarts: &Restarts, warm_up:
 }
 
 fn plot(run: &mut Run<'_>, latencies: &Latencies, restarts: &Restarts) -> Result<()> {
-    let line = |name: &str, quantile| Line {
-        name: name.to_owned(),
-        points: latencies
-            .by_second(quantile)
-            .into_iter()
-            .map(|(second, took)| (second as f64, took.as_secs_f64() * 1_000.0))
-            .collect(),
-    };
     let title = format!("Order to settled in a rolling restart, {} orders/s", run.options.rate);
     let path = run.events.path().with_file_name("rolling.svg");
     let marks = restarts.iter().map(Duration::as_secs_f64).collect();
-    let lines = vec![line("p50", 0.5), line("p99", 0.99), line("longest", 1.0)];
-    Chart { title: &title, values: "milliseconds", lines, marks }.write(&path)?;
+    let line = |(name, quantile)| Line::by_second(name, latencies, quantile);
+    let lines = [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)].map(line).into();
+    Chart { title: &title, across: Across::Seconds, values: "milliseconds", lines, marks }.write(&path)?;
     run.events.note(&format!("plot: {}", path.display()));
     Ok(())
 }

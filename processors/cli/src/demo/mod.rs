@@ -106,7 +106,7 @@ pub(crate) struct Sent {
 fn send_and_wait(app: &Arc<App>, running: &Running, options: &DemoOptions, source: Source) -> Result<Sent> {
     let publisher = publish::commands(&app.addresses)?;
     println!("Funding {} accounts, listing {} instruments ...", source.accounts.len(), source.instruments.len());
-    introduce(&app.addresses, &publisher, &source.instruments, source.accounts.into_iter())?;
+    introduce(app, &publisher, &source.instruments, source.accounts.into_iter())?;
 
     println!("Sending {} ...", source.what);
     let started_at = Instant::now();
@@ -169,24 +169,40 @@ pub fn file_options(topology: &Topology, instrument: Option<&str>) -> aapl::Opti
 /// # Errors
 /// If the servers are away, or no pipeline runs that would settle the deposits.
 pub fn introduce(
-    addresses: &Addresses,
+    app: &App,
     publisher: &TopicPublisher<wire::Command>,
     instruments: &[wire::Instrument],
     accounts: impl Iterator<Item = FundedAccount>,
 ) -> Result<()> {
+    let (topology, addresses) = (&app.topology, &app.addresses);
     let accounts: Vec<FundedAccount> = accounts.collect();
-    let listed: Vec<wire::Account> = accounts.iter().map(|funded| funded.account.clone()).collect();
-    let topology = load_topology()?;
     // Reference data and commands travel on different topics: what refers to it must come after the validator has it.
-    let watch = drain::BroadcastWatch::begin(&topology, addresses, tapeline_validator::NAME)?;
-    publish::reference(addresses, instruments, &listed)?;
-    drain::wait(&topology, addresses, &run::PROCESSORS, PATIENCE).context("is `tapeline run` at work?")?;
+    let watch = drain::BroadcastWatch::begin(topology, addresses, tapeline_validator::NAME)?;
+    list(addresses, instruments, &accounts)?;
+    drain::wait(topology, addresses, &run::PROCESSORS, PATIENCE).context("is `tapeline run` at work?")?;
     watch.wait(topic::INSTRUMENTS, PATIENCE)?;
+    fund(publisher, &accounts)?;
+    drain::wait(topology, addresses, &run::PROCESSORS, PATIENCE)
+}
+
+/// Publishes reference data, and waits until the broker has it.
+///
+/// # Errors
+/// If a record could not be delivered.
+pub fn list(addresses: &Addresses, instruments: &[wire::Instrument], accounts: &[FundedAccount]) -> Result<()> {
+    let accounts: Vec<wire::Account> = accounts.iter().map(|funded| funded.account.clone()).collect();
+    publish::reference(addresses, instruments, &accounts)
+}
+
+/// Publishes deposits, and waits until the broker has them.
+///
+/// # Errors
+/// If a record could not be delivered.
+pub fn fund(publisher: &TopicPublisher<wire::Command>, accounts: &[FundedAccount]) -> Result<()> {
     for deposit in accounts.iter().flat_map(FundedAccount::deposits) {
         publisher.send(&deposit.account, &deposit)?;
     }
-    publisher.flush()?;
-    drain::wait(&topology, addresses, &run::PROCESSORS, PATIENCE)
+    publisher.flush()
 }
 
 /// Now, milliseconds since the Unix epoch.

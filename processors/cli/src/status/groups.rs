@@ -7,7 +7,7 @@ use std::time::Duration;
 use tapeline_kafka::protocol::{Cluster, Group, OffsetAndTime, OffsetOf};
 use tapeline_kafka::{append_times, http_of};
 use tapeline_runtime::addresses::Addresses;
-use tapeline_runtime::metrics::RESTORE_PROGRESS;
+use tapeline_runtime::metrics::{RESTORE_PROGRESS, samples};
 use tapeline_runtime::topology::Topology;
 
 /// A group's state where there is none: its component never ran.
@@ -131,13 +131,11 @@ fn set_restores(
 
 /// Partitions whose restore is not done, from a process's metrics.
 fn restoring(component: &str, metrics: &str) -> BTreeMap<i32, u8> {
-    let start = format!("{RESTORE_PROGRESS}{{component=\"{component}\",partition=\"");
-    let read = |line: &str| {
-        let (partition, done) = line.strip_prefix(&start)?.split_once("\"} ")?;
-        let done: f64 = done.parse().ok()?;
-        (done < 1.0).then_some((partition.parse().ok()?, (done * 100.0) as u8))
-    };
-    metrics.lines().filter_map(read).collect()
+    let of_component = samples(metrics, RESTORE_PROGRESS).filter(|sample| sample.label("component") == Some(component));
+    let in_progress = of_component.filter(|sample| sample.value < 1.0);
+    in_progress
+        .filter_map(|sample| Some((sample.label("partition")?.parse().ok()?, (sample.value * 100.0) as u8)))
+        .collect()
 }
 
 fn members(group: &Group) -> Vec<MemberStatus> {
