@@ -42,6 +42,30 @@ impl SchemaIds for Ids {
     }
 }
 
+/// Records that a stage has written. Their memory is used again, as a lane's is.
+#[derive(Default)]
+struct Drafts {
+    all: Vec<Draft>,
+    used: usize,
+}
+
+impl Drafts {
+    /// An empty one, behind the others.
+    fn next(&mut self) -> &mut Draft {
+        if self.used == self.all.len() {
+            self.all.push(Draft::default());
+        }
+        self.used += 1;
+        let draft = &mut self.all[self.used - 1];
+        draft.clear();
+        draft
+    }
+
+    fn written(&self) -> &[Draft] {
+        &self.all[..self.used]
+    }
+}
+
 /// A processor with its coding and its state.
 pub(super) struct Stage<P: Processor, C: Coding<P>> {
     processor: P,
@@ -66,29 +90,23 @@ impl<P: Processor, C: Coding<P>> Stage<P, C> {
     }
 
     /// Takes a record and gives what it leads to; `spent` grows by what that took.
-    fn take(&mut self, topic: &str, key: &[u8], payload: &[u8], out: &mut Vec<Draft>) -> Result<Duration> {
+    fn take(&mut self, topic: &str, key: &[u8], payload: &[u8], out: &mut Drafts) -> Result<Duration> {
         let input = self.inputs.iter().position(|input| input == topic).context("not an input")?;
         let offset = self.next_offsets[input];
         self.next_offsets[input] += 1;
         self.now_ms += STEP_MS;
         let at = Position { input, partition: 0, offset, timestamp_ms: self.now_ms, partitions: 1 };
-        let mut used = 0;
+        out.used = 0;
         let began_at = Instant::now();
         let event = self.coding.decode(input, Some(key), Some(payload));
         let event = event.map_err(|error| anyhow::anyhow!("{topic}: {error:?}"))?;
         self.effects.clear();
         let verdict = self.processor.apply(&mut self.state, &at, event, &mut self.effects);
         for effect in &self.effects {
-            if used == out.len() {
-                out.push(Draft::default());
-            }
-            out[used].clear();
-            self.coding.encode(effect, &mut out[used]);
-            used += 1;
+            self.coding.encode(effect, out.next());
         }
         let took = began_at.elapsed();
         self.spent += took;
-        out.truncate(used);
         if let Verdict::Poison(why) = verdict {
             bail!("{topic}: {why}");
         }
@@ -107,6 +125,8 @@ pub(super) struct Chain {
     verdicts: Histogram<u64>,
     pub(super) accepted: Vec<(i64, Accepted)>,
     events: u64,
+    /// What the stages have written for the command at hand; the validator writes nothing for a settlement.
+    written: [Drafts; 4],
 }
 
 impl Chain {
@@ -119,38 +139,38 @@ impl Chain {
             verdicts: Histogram::new(3)?,
             accepted: Vec::new(),
             events: 0,
+            written: Default::default(),
         })
     }
 
     /// One command through everything.
     fn run(&mut self, key: &[u8], payload: &[u8]) -> Result<()> {
-        let (mut verdicts, mut executions, mut settlements) = (Vec::new(), Vec::new(), Vec::new());
-        let took = self.validator.take(topic::ORDERS, key, payload, &mut verdicts)?;
+        let [verdicts, executions, settlements, none] = &mut self.written;
+        let took = self.validator.take(topic::ORDERS, key, payload, verdicts)?;
         self.verdicts.record(took.as_nanos() as u64)?;
-        for verdict in verdicts.iter().filter(|verdict| verdict.topic == topic::VALIDATED) {
+        for verdict in verdicts.written().iter().filter(|verdict| verdict.topic == topic::VALIDATED) {
             let event = self.executor.coding.decode(0, Some(&verdict.key), Some(&verdict.payload));
             if let Ok(tapeline_executor::In::Command(accepted)) = event {
                 self.accepted.push((self.executor.now_ms + STEP_MS, *accepted));
             }
-            self.executor.take(topic::VALIDATED, &verdict.key, &verdict.payload, &mut executions)?;
-            for execution in &executions {
-                self.settler.take(topic::EXECUTED, &execution.key, &execution.payload, &mut settlements)?;
-                for settlement in &settlements {
-                    let mut none = Vec::new();
+            self.executor.take(topic::VALIDATED, &verdict.key, &verdict.payload, executions)?;
+            for execution in executions.written() {
+                self.settler.take(topic::EXECUTED, &execution.key, &execution.payload, settlements)?;
+                for settlement in settlements.written() {
                     let (key, payload) = (&settlement.key, &settlement.payload);
-                    self.fed_back += self.validator.take(topic::SETTLED, key, payload, &mut none)?;
+                    self.fed_back += self.validator.take(topic::SETTLED, key, payload, none)?;
                 }
-                self.events += settlements.len() as u64;
+                self.events += settlements.used as u64;
             }
-            self.events += executions.len() as u64;
+            self.events += executions.used as u64;
         }
-        self.events += verdicts.len() as u64;
+        self.events += verdicts.used as u64;
         Ok(())
     }
 
     /// Lists instruments and accounts, and brings the funds in.
     pub(super) fn introduce(&mut self, instruments: &[wire::Instrument], accounts: &[FundedAccount]) -> Result<()> {
-        let mut none = Vec::new();
+        let mut none = Drafts::default();
         let instrument = Encoder::new(topic::INSTRUMENTS.len() as u32);
         let account = Encoder::new(topic::ACCOUNTS.len() as u32);
         let mut payload = Vec::new();
