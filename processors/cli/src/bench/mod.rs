@@ -2,7 +2,7 @@
 //!
 //! - *Open loop* ([`load`]): orders come at a steady rate; latency counts from when an order was due.
 //! - *Saturation*: orders come as fast as the broker takes them; what counts is how many were settled in a second, from
-//!   the first order to the last settlement.
+//!   the first order to the last settlement, and with views until these have it too.
 //!
 //! A case begins on emptied topics. Windows of its own kind warm everything up and do not count, until an order takes hardly
 //! less processor time than before: a broker whose JVM is cold takes several times as much, and compiles for minutes. Then
