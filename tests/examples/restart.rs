@@ -58,7 +58,7 @@ fn measure(stack: &Stack, resting: u64, minutes: &[u64]) -> Result<()> {
     let generator = Generator::new(config(demo::now_ms()))?;
     let publisher = publish::commands(addresses)?;
     let started_at = Instant::now();
-    demo::introduce(&stack.app, &publisher, &generator.instruments(), generator.accounts())?;
+    demo::introduce(&stack.app.topology, addresses, &publisher, &generator.instruments(), generator.accounts())?;
     println!("{ACCOUNTS} accounts funded after {:.0} s", started_at.elapsed().as_secs_f64());
     for command in generator.resting_orders(resting) {
         publisher.send(&command.account, &command)?;

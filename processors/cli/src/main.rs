@@ -237,8 +237,7 @@ fn stop_flag() -> Result<Arc<AtomicBool>> {
 }
 
 fn replay(options: &Replay) -> Result<()> {
-    let (app, stop) = (App::from_env()?, stop_flag()?);
-    let addresses = &app.addresses;
+    let (addresses, stop) = (Addresses::from_env()?, stop_flag()?);
     if tapeline_replay::detect(&options.orders)? == tapeline_replay::Format::MarketTrades {
         let instrument = options.instrument.as_deref().unwrap_or("XRP-ETH");
         let trades = market::Trades::open(&options.orders, &options.venue, instrument)?;
@@ -249,16 +248,16 @@ fn replay(options: &Replay) -> Result<()> {
             let since_us = tick.at_us - *first_us.get_or_insert(tick.at_us);
             Ok((schedule.due(since_us.unsigned_abs() * 1_000), tick))
         });
-        let publisher = publish::TopicPublisher::<wire::MarketTick>::open(addresses, topic::MARKET_TICKS, "venues")?;
+        let publisher = publish::TopicPublisher::<wire::MarketTick>::open(&addresses, topic::MARKET_TICKS, "venues")?;
         let count = publish::paced(&publisher, timed, |tick| &tick.instrument, &stop, |_| {})?;
         println!("{count} trades published to {}.", topic::MARKET_TICKS);
         return Ok(());
     }
-    let file =
-        aapl::OrderFile::read(&options.orders, &demo::file_options(&app.topology, options.instrument.as_deref()))?;
-    let publisher = publish::commands(addresses)?;
+    let topology = load_topology()?;
+    let file = aapl::OrderFile::read(&options.orders, &demo::file_options(&topology, options.instrument.as_deref()))?;
+    let publisher = publish::commands(&addresses)?;
     if !options.bare {
-        demo::introduce(&app, &publisher, &[file.instrument()], file.accounts().into_iter())?;
+        demo::introduce(&topology, &addresses, &publisher, &[file.instrument()], file.accounts().into_iter())?;
     }
     let timed = options.pace.schedule(file.commands())?.map(|(due, timed)| Ok((due, timed.command)));
     let count = publish::paced(&publisher, timed, |command| &command.account, &stop, |_| {})?;
@@ -267,7 +266,7 @@ fn replay(options: &Replay) -> Result<()> {
 }
 
 fn generate(options: &Generate) -> Result<()> {
-    let (app, stop) = (App::from_env()?, stop_flag()?);
+    let (addresses, stop) = (Addresses::from_env()?, stop_flag()?);
     let config = Config {
         instruments: options.instruments,
         accounts: options.accounts,
@@ -276,8 +275,8 @@ fn generate(options: &Generate) -> Result<()> {
         ..Config::new(options.seed, demo::now_ms())
     };
     let generator = Generator::new(config)?;
-    let publisher = publish::commands(&app.addresses)?;
-    demo::introduce(&app, &publisher, &generator.instruments(), generator.accounts())?;
+    let publisher = publish::commands(&addresses)?;
+    demo::introduce(&load_topology()?, &addresses, &publisher, &generator.instruments(), generator.accounts())?;
     let pace = if options.rate == 0 { Pace::Max } else { Pace::Recorded };
     let timed = pace.schedule(generator)?.map(|(due, timed): (Duration, _)| Ok((due, timed.command)));
     let count = publish::paced(&publisher, timed, |command| &command.account, &stop, |_| {})?;

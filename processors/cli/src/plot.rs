@@ -26,10 +26,14 @@ pub struct Line {
 }
 
 impl Line {
-    /// A quantile (0 to 1) of the latencies of each second, milliseconds.
-    pub fn by_second(name: &str, latencies: &Latencies, quantile: f64) -> Self {
+    /// Median, p99 and the longest of the latencies of each second, milliseconds.
+    pub fn by_second(latencies: &Latencies) -> Vec<Self> {
         let point = |(second, took): (u64, std::time::Duration)| (second as f64, took.as_secs_f64() * 1_000.0);
-        Self { name: name.to_owned(), points: latencies.by_second(quantile).into_iter().map(point).collect() }
+        let line = |(name, quantile): (&str, f64)| Self {
+            name: name.to_owned(),
+            points: latencies.by_second(quantile).into_iter().map(point).collect(),
+        };
+        [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)].map(line).into()
     }
 }
 

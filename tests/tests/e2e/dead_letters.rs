@@ -111,7 +111,7 @@ impl Mixed {
         let funded: Vec<_> = generator.accounts().collect();
         let deposits: usize = funded.iter().map(|account| account.deposits().count()).sum();
         let typed = publish::commands(addresses)?;
-        demo::introduce(&stack.app, &typed, &generator.instruments(), funded.iter().cloned())?;
+        demo::introduce(&stack.app.topology, addresses, &typed, &generator.instruments(), funded.iter().cloned())?;
 
         let maker = GarbageMaker::new(stack, funded[0].account.account.to_string())?;
         let own_id = stack.app.registry.registered_id(topic::ORDERS, wire::Command::SCHEMA_JSON);

@@ -1,6 +1,6 @@
 //! Whether memory stays flat: resident memory of every process over an hour under a steady load, with both views.
 
-use super::pipeline::{LOAD, Pipeline, Setup};
+use super::pipeline::{Pipeline, Setup};
 use super::plots;
 use super::report::{Better, Report};
 use crate::plot::{Across, Chart, Line};
@@ -24,9 +24,7 @@ pub(super) fn run(site: &Site, share: u32, events: &mut Events, report: &mut Rep
     site.empty()?;
     site.wipe_views()?;
     let mut pipeline = Pipeline::start(site, Setup { views: true, ..super::ZIPF_OVER_FOUR })?;
-    // The load makes commands up a minute ahead: its memory says nothing of the pipeline's.
-    let processes = pipeline.processes()?.into_iter().filter(|(name, _)| name != LOAD);
-    let watch = MemoryWatch::start(processes.collect());
+    let watch = MemoryWatch::start(pipeline.processes()?);
     for _ in 0..(WINDOWS / share).max(1) {
         pipeline.window(super::steady(PER_SECOND, WINDOW / share), false)?;
     }
@@ -59,7 +57,7 @@ fn mean_of_sixth(curve: &Curve, sixth: u32) -> f64 {
     seen.iter().sum::<f64>() / seen.len() as f64
 }
 
-/// Every so-manieth point.
+/// Every n-th point, so that few are left.
 fn thinned(curve: &Curve) -> Curve {
     curve.iter().step_by((curve.len() / POINTS).max(1)).copied().collect()
 }

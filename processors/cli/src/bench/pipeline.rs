@@ -34,7 +34,7 @@ const TAIL_OFFSETS: i64 = 2_000;
 /// A pipeline is warm when an order takes at least this share of the least processor time that one took before.
 const WARM: f64 = 0.95;
 /// The load's name among the processes.
-pub(super) const LOAD: &str = "load";
+const LOAD: &str = "load";
 
 /// How components run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl<'a> Pipeline<'a> {
                 pipeline.drain()?;
             }
             Mode::Separate | Mode::OneProcess => {
-                demo::introduce(app, &publisher, &pipeline.flow.instruments(), accounts)?;
+                demo::introduce(&app.topology, &app.addresses, &publisher, &pipeline.flow.instruments(), accounts)?;
             }
         }
         Ok(pipeline)
@@ -274,17 +274,18 @@ impl<'a> Pipeline<'a> {
         Ok((first, last))
     }
 
-    /// Name and id of each process, the load among them.
+    /// Name and id of each component and server.
     pub(super) fn processes(&self) -> Result<Vec<(String, u32)>> {
         let members = self.members.iter().map(|member| (member.name.clone(), member.id()));
-        let own = (LOAD.to_owned(), std::process::id());
-        // The components are children of this process: whoever comes first in the list gets a process.
         let servers = self.site.servers()?.into_iter().map(|(name, id)| (format!("{name} server"), id));
-        Ok(members.chain(servers).chain([own]).collect())
+        Ok(members.chain(servers).collect())
     }
 
     fn usage(&self) -> Result<BTreeMap<String, Usage>> {
-        usage(&self.processes()?)
+        let mut processes = self.processes()?;
+        // The components are children of this process: whoever comes first in the list gets a process.
+        processes.push((LOAD.to_owned(), std::process::id()));
+        usage(&processes)
     }
 
     /// Ends all components and checks what is in the log and the views.

@@ -15,12 +15,11 @@ const STEPS: u32 = 80;
 /// Draws a case whose windows were watched.
 pub(super) fn of_case(case: &str, windows: &[Window], events: &mut Events) -> Result<()> {
     let Some(settled) = windows.last().and_then(|window| window.latencies.get(SETTLED)) else { return Ok(()) };
-    let line = |(name, quantile)| Line::by_second(name, settled, quantile);
     Chart {
         title: &format!("{case}: order to settled, last window"),
         across: Across::Seconds,
         values: "milliseconds",
-        lines: [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)].map(line).into(),
+        lines: Line::by_second(settled),
         marks: Vec::new(),
     }
     .write(&path(case, "over time", events))?;

@@ -229,7 +229,7 @@ impl Run<'_> {
     fn introduce(&mut self, flow: &Flow) -> Result<()> {
         let app = &self.site.app;
         let publisher = publish::commands(&app.addresses)?;
-        demo::introduce(app, &publisher, &flow.instruments(), flow.accounts().into_iter())?;
+        demo::introduce(&app.topology, &app.addresses, &publisher, &flow.instruments(), flow.accounts().into_iter())?;
         self.events.note(&format!("{} accounts funded", flow.accounts().len()));
         Ok(())
     }

@@ -149,8 +149,7 @@ fn plot(run: &mut Run<'_>, latencies: &Latencies, restarts: &Restarts) -> Result
     let title = format!("Order to settled in a rolling restart, {} orders/s", run.options.rate);
     let path = run.events.path().with_file_name("rolling.svg");
     let marks = restarts.iter().map(Duration::as_secs_f64).collect();
-    let line = |(name, quantile)| Line::by_second(name, latencies, quantile);
-    let lines = [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)].map(line).into();
+    let lines = Line::by_second(latencies);
     Chart { title: &title, across: Across::Seconds, values: "milliseconds", lines, marks }.write(&path)?;
     run.events.note(&format!("plot: {}", path.display()));
     Ok(())

@@ -106,7 +106,7 @@ pub(crate) struct Sent {
 fn send_and_wait(app: &Arc<App>, running: &Running, options: &DemoOptions, source: Source) -> Result<Sent> {
     let publisher = publish::commands(&app.addresses)?;
     println!("Funding {} accounts, listing {} instruments ...", source.accounts.len(), source.instruments.len());
-    introduce(app, &publisher, &source.instruments, source.accounts.into_iter())?;
+    introduce(&app.topology, &app.addresses, &publisher, &source.instruments, source.accounts.into_iter())?;
 
     println!("Sending {} ...", source.what);
     let started_at = Instant::now();
@@ -169,12 +169,12 @@ pub fn file_options(topology: &Topology, instrument: Option<&str>) -> aapl::Opti
 /// # Errors
 /// If the servers are away, or no pipeline runs that would settle the deposits.
 pub fn introduce(
-    app: &App,
+    topology: &Topology,
+    addresses: &Addresses,
     publisher: &TopicPublisher<wire::Command>,
     instruments: &[wire::Instrument],
     accounts: impl Iterator<Item = FundedAccount>,
 ) -> Result<()> {
-    let (topology, addresses) = (&app.topology, &app.addresses);
     let accounts: Vec<FundedAccount> = accounts.collect();
     // Reference data and commands travel on different topics: what refers to it must come after the validator has it.
     let watch = drain::BroadcastWatch::begin(topology, addresses, tapeline_validator::NAME)?;
