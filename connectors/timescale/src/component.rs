@@ -8,8 +8,8 @@ use tapeline_kafka::app::{App, Batching, Running};
 /// The component's name, in the topology, as consumer group and in metrics.
 pub const NAME: &str = "timescale";
 
-/// Small views are wanted soon, so batches wait little; under load they fill up by themselves.
-const BATCHING: Batching = Batching { max_records: 20_000, linger: Duration::from_millis(20) };
+/// Small views are wanted soon, so batches follow each other closely; under load they fill up by themselves.
+const BATCHING: Batching = Batching { max_records: 20_000, interval: Duration::from_millis(20) };
 
 /// Starts the sink.
 ///

@@ -78,8 +78,8 @@ pub struct RestartNeed {
 pub struct Batching {
     /// Most records of a batch.
     pub max_records: usize,
-    /// How long a smaller batch waits for more.
-    pub linger: Duration,
+    /// Least time from one batch to the next, unless one is full.
+    pub interval: Duration,
 }
 
 /// Components at work, each on its thread.
@@ -327,7 +327,7 @@ impl App {
             component: name.to_owned(),
             inputs: spec.inputs.iter().map(|topic| self.input(name, topic, false)).collect::<Result<_>>()?,
             max_batch_records: batching.max_records,
-            linger: batching.linger,
+            batch_interval: batching.interval,
         })
     }
 

@@ -54,7 +54,7 @@ impl KafkaSinkPort {
         // It gathers batches anyway: the broker may gather for as long, or each transaction of each stage costs it an answer.
         config
             .set("fetch.min.bytes", FETCH_BYTES)
-            .set("fetch.wait.max.ms", (spec.linger / 2).as_millis().clamp(10, 100).to_string());
+            .set("fetch.wait.max.ms", (spec.batch_interval / 2).as_millis().clamp(10, 100).to_string());
         let context = GroupContext::new(bootstrap, topics.clone(), Some(Box::new(start_at)));
         let group = consumer(&config, context).map_err(away)?;
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();

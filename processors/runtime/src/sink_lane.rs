@@ -72,8 +72,8 @@ pub struct SinkSpec {
     pub inputs: Vec<InputSpec>,
     /// A batch is written when it has this many records.
     pub max_batch_records: usize,
-    /// A smaller batch is written when its first record has waited this long.
-    pub linger: Duration,
+    /// Least time from one batch to the next, unless one is full: what comes while a batch is written counts as waiting.
+    pub batch_interval: Duration,
 }
 
 /// Input, partition and offset of a record.
@@ -90,6 +90,8 @@ pub struct SinkLane<S: Sink, Q: SinkPort> {
     /// Dead letters of the inputs, by where they came from, with their reasons: a rebuilt view repeats none.
     dead: HashMap<InputPlace, String>,
     joined_at: Instant,
+    /// When the next batch may be written that is not full.
+    due_at: Instant,
 }
 
 impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
@@ -105,7 +107,8 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
         metrics: LaneMetrics,
     ) -> Result<Self, LaneError> {
         let dead = known_dead_letters(&spec, &port)?;
-        Ok(Self { spec, sink, decoder, port, metrics, positions: BTreeMap::new(), dead, joined_at: Instant::now() })
+        let (positions, now) = (BTreeMap::new(), Instant::now());
+        Ok(Self { spec, sink, decoder, port, metrics, positions, dead, joined_at: now, due_at: now })
     }
 
     /// Works until `stop` is set.
@@ -126,6 +129,7 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
     pub fn step(&mut self, wait: Duration) -> Result<(), LaneError> {
         let records = self.collect(wait)?;
         if !records.is_empty() {
+            self.due_at = Instant::now() + self.spec.batch_interval;
             self.write(records)?;
         }
         self.metrics.set_ready(!self.positions.is_empty() || self.joined_at.elapsed() > SPARE_AFTER);
@@ -137,22 +141,19 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
 
     fn collect(&mut self, wait: Duration) -> Result<Vec<Record>, LaneError> {
         let mut records: Vec<Record> = Vec::new();
-        let mut deadline = None;
         let mut wait = wait;
         while records.len() < self.spec.max_batch_records {
             match self.port.poll(wait)? {
                 Polled::Nothing => break,
-                Polled::Record(record) => {
-                    deadline.get_or_insert_with(|| Instant::now() + self.spec.linger);
-                    records.push(record);
-                }
+                Polled::Record(record) => records.push(record),
                 Polled::Assigned(partitions) => self.gain(&partitions)?,
                 Polled::Revoked(partitions) => {
                     self.positions.retain(|at, _| !partitions.contains(at));
                     records.retain(|record| !partitions.contains(&(record.input, record.partition)));
                 }
             }
-            wait = deadline.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+            wait =
+                if records.is_empty() { Duration::ZERO } else { self.due_at.saturating_duration_since(Instant::now()) };
         }
         Ok(records)
     }
@@ -293,31 +294,46 @@ fn sink_error(error: SinkError) -> LaneError {
 mod tests {
     use super::*;
     use crate::metrics::Metrics;
+    use std::collections::VecDeque;
     use tapeline_schemas::codec::{SchemaIds, SchemaSource};
     use tapeline_schemas::topic;
 
-    /// A view that answers each write with the same error.
-    struct Refusing(SinkError);
+    /// A view that gives the same answer to each write.
+    struct View {
+        answer: Result<(), SinkError>,
+        /// How far it is after each write.
+        reached: Vec<i64>,
+    }
 
-    impl Sink for Refusing {
+    impl Sink for View {
         fn positions(&self, partitions: &[(SmolStr, i32)]) -> Result<Vec<i64>, SinkError> {
             Ok(vec![0; partitions.len()])
         }
 
-        fn write(&mut self, _: &SinkBatch) -> Result<(), SinkError> {
-            Err(self.0.clone())
+        fn write(&mut self, batch: &SinkBatch) -> Result<(), SinkError> {
+            self.reached.extend(batch.spans.iter().map(|span| span.next_offset));
+            self.answer.clone()
         }
     }
 
-    /// A group that gives one partition with one record of no value, and its answer to whoever asks for its membership.
+    /// A group that gives what is in its script, and its answer to whoever asks for its membership.
     struct Group {
-        events: Vec<Polled>,
+        script: VecDeque<Polled>,
         membership: Result<(), PortError>,
+        /// Whether each poll would have waited for a record.
+        waits: Vec<bool>,
+    }
+
+    impl Group {
+        fn of(membership: Result<(), PortError>, script: impl IntoIterator<Item = Polled>) -> Self {
+            Self { script: script.into_iter().collect(), membership, waits: Vec::new() }
+        }
     }
 
     impl SinkPort for Group {
-        fn poll(&mut self, _: Duration) -> Result<Polled, PortError> {
-            Ok(self.events.pop().unwrap_or(Polled::Nothing))
+        fn poll(&mut self, wait: Duration) -> Result<Polled, PortError> {
+            self.waits.push(!wait.is_zero());
+            Ok(self.script.pop_front().unwrap_or(Polled::Nothing))
         }
 
         fn confirm_membership(&mut self) -> Result<(), PortError> {
@@ -360,6 +376,33 @@ mod tests {
         }
     }
 
+    /// Without a value.
+    fn record(offset: i64) -> Polled {
+        let (key, payload, headers) = (None, None, Vec::new());
+        Polled::Record(Record { input: 0, partition: 0, offset, timestamp_ms: 0, key, payload, headers })
+    }
+
+    fn lane(sink: &Arc<Mutex<View>>, port: Group, most: usize, interval: Duration) -> SinkLane<View, Group> {
+        let input = InputSpec { topic: topic::ORDERS.into(), broadcast: false, reference: false, dead_letters: None };
+        let (component, inputs) = ("view".to_owned(), vec![input]);
+        let spec = SinkSpec { component, inputs, max_batch_records: most, batch_interval: interval };
+        let ids: Arc<dyn SchemaIds> = Arc::new(OneSchema);
+        let decoder = EventDecoder::new(&ids).expect("decoder");
+        let metrics = Metrics::new().expect("metrics").lane("view", 0);
+        SinkLane::new(spec, Arc::clone(sink), decoder, port, metrics).expect("lane")
+    }
+
+    #[test]
+    fn a_batch_waits_for_more_only_since_the_one_before_it() {
+        let script = [Polled::Assigned(vec![(0, 0)]), record(0), Polled::Nothing, record(1), record(2)];
+        let view = Arc::new(Mutex::new(View { answer: Ok(()), reached: Vec::new() }));
+        let mut lane = lane(&view, Group::of(Ok(()), script), 2, Duration::from_secs(3_600));
+        lane.step(Duration::ZERO).expect("the first batch");
+        assert_eq!((&lane.port.waits, &view.lock().expect("view").reached), (&vec![false; 3], &vec![1]));
+        lane.step(Duration::ZERO).expect("a full batch");
+        assert_eq!((&lane.port.waits[3..], &view.lock().expect("view").reached), (&[false, true][..], &vec![1, 3]));
+    }
+
     #[test]
     fn a_view_that_has_moved_is_begun_anew_by_a_member_and_left_alone_by_a_fenced_one() {
         let fenced = || PortError::Fenced("given up".into());
@@ -369,29 +412,9 @@ mod tests {
             (SinkError::Away("off".into()), Err(fenced()), "away"),
             (SinkError::Fatal("broken".into()), Err(fenced()), "fatal"),
         ] {
-            let input =
-                InputSpec { topic: topic::ORDERS.into(), broadcast: false, reference: false, dead_letters: None };
-            let spec = SinkSpec {
-                component: "view".into(),
-                inputs: vec![input],
-                max_batch_records: 1,
-                linger: Duration::ZERO,
-            };
-            let record = Record {
-                input: 0,
-                partition: 0,
-                offset: 0,
-                timestamp_ms: 0,
-                key: None,
-                payload: None,
-                headers: Vec::new(),
-            };
-            let port = Group { events: vec![Polled::Record(record), Polled::Assigned(vec![(0, 0)])], membership };
-            let ids: Arc<dyn SchemaIds> = Arc::new(OneSchema);
-            let decoder = EventDecoder::new(&ids).expect("decoder");
-            let metrics = Metrics::new().expect("metrics").lane("view", 0);
-            let sink = Arc::new(Mutex::new(Refusing(error.clone())));
-            let mut lane = SinkLane::new(spec, sink, decoder, port, metrics).expect("lane");
+            let view = Arc::new(Mutex::new(View { answer: Err(error.clone()), reached: Vec::new() }));
+            let group = Group::of(membership, [Polled::Assigned(vec![(0, 0)]), record(0)]);
+            let mut lane = lane(&view, group, 1, Duration::ZERO);
             let ended = match lane.step(Duration::ZERO).expect_err("the view refuses") {
                 LaneError::Away(_) => "away",
                 LaneError::Fenced(_) => "fenced",

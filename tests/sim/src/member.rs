@@ -104,7 +104,7 @@ impl Specs {
             inputs: spec.inputs.iter().map(|topic| self.input(name, topic, false)).collect(),
             max_batch_records: self.max_batch_records,
             // The wall clock decides nothing here: a batch is what is there.
-            linger: Duration::ZERO,
+            batch_interval: Duration::ZERO,
         })
     }
 
