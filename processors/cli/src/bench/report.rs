@@ -90,6 +90,12 @@ fn number(value: f64) -> String {
     }
 }
 
+/// The middle of sorted values, the mean of the middle two of an even number.
+fn median(sorted: &[f64]) -> Option<f64> {
+    let (below, above) = (sorted.get(sorted.len().checked_sub(1)? / 2)?, sorted.get(sorted.len() / 2)?);
+    Some(f64::midpoint(*below, *above))
+}
+
 fn all(latencies: &Latencies) -> Result<Histogram<u64>> {
     latencies.within(0..u64::MAX)
 }
@@ -140,8 +146,12 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Adds a case with its windows.
+    /// Adds a case with its windows; of one without goals the throughput is told.
     pub(super) fn add(&mut self, case: &str, goals: &[Goal], windows: &[Window]) -> Result<()> {
+        if goals.is_empty() {
+            let seen = windows.iter().map(Window::commands_per_second).collect();
+            self.figure(&format!("{case}: orders settled per second"), seen);
+        }
         for goal in goals {
             let seen = windows.iter().map(|window| goal.seen(window)).collect::<Result<Vec<f64>>>()?;
             self.row(&format!("{case}: {}", goal.figure()), goal.value, goal.better(), seen);
@@ -162,11 +172,12 @@ impl Report {
 
     fn line(&mut self, figure: &str, goal: &str, verdict: impl Fn(f64) -> String, mut seen: Vec<f64>) {
         seen.sort_by(f64::total_cmp);
-        let [Some(least), Some(median), Some(most)] = [seen.first(), seen.get(seen.len() / 2), seen.last()] else {
+        let [Some(least), Some(median), Some(most)] = [seen.first().copied(), median(&seen), seen.last().copied()]
+        else {
             return;
         };
-        let cells = [*least, *median, *most].map(number).join(" | ");
-        self.goals.push_str(&format!("| {figure} | {goal} | {cells} | {} |\n", verdict(*median)));
+        let cells = [least, median, most].map(number).join(" | ");
+        self.goals.push_str(&format!("| {figure} | {goal} | {cells} | {} |\n", verdict(median)));
     }
 
     fn percentiles(&mut self, case: &str, windows: &[Window]) -> Result<()> {
@@ -215,13 +226,17 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::{Better, Goal};
+    use super::{Better, Goal, median};
 
     #[test]
     fn a_goal_says_by_how_much_it_is_missed() {
         let more = [100_000.0, 40_000.0].map(|seen| Better::More.verdict(100_000.0, seen));
         assert_eq!(more, ["met", "missed 2.5 ×"]);
         assert_eq!([12.0, 75.0].map(|seen| Better::Less.verdict(50.0, seen)), ["met", "missed 1.5 ×"]);
+        assert_eq!(
+            [&[][..], &[1.0], &[1.0, 4.0], &[1.0, 2.0, 9.0]].map(median),
+            [None, Some(1.0), Some(2.5), Some(2.0)]
+        );
         assert_eq!(Goal::latency("3 settled", 0.99, 50.0).figure(), "order → 3 settled, p99, ms");
     }
 }
