@@ -162,7 +162,10 @@ impl<S: Sink, Q: SinkPort> SinkLane<S, Q> {
         let names: Vec<(SmolStr, i32)> =
             partitions.iter().map(|(input, partition)| (self.topic(*input), *partition)).collect();
         let stated = lock(&self.sink)?.positions(&names).map_err(sink_error)?;
-        self.positions.extend(partitions.iter().copied().zip(stated));
+        let offsets: Vec<_> = partitions.iter().copied().zip(stated).collect();
+        // Of a wiped view the group's old offsets would say until the first batch that nothing is left to take.
+        self.port.commit_for_tools(&offsets)?;
+        self.positions.extend(offsets);
         Ok(())
     }
 
@@ -322,11 +325,13 @@ mod tests {
         membership: Result<(), PortError>,
         /// Whether each poll would have waited for a record.
         waits: Vec<bool>,
+        /// What the group was told, in turn.
+        told: Vec<i64>,
     }
 
     impl Group {
         fn of(membership: Result<(), PortError>, script: impl IntoIterator<Item = Polled>) -> Self {
-            Self { script: script.into_iter().collect(), membership, waits: Vec::new() }
+            Self { script: script.into_iter().collect(), membership, waits: Vec::new(), told: Vec::new() }
         }
     }
 
@@ -340,7 +345,8 @@ mod tests {
             self.membership.clone()
         }
 
-        fn commit_for_tools(&mut self, _: &[(InputPartition, i64)]) -> Result<(), PortError> {
+        fn commit_for_tools(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {
+            self.told.extend(offsets.iter().map(|(_, offset)| *offset));
             Ok(())
         }
 
@@ -401,6 +407,17 @@ mod tests {
         assert_eq!((&lane.port.waits, &view.lock().expect("view").reached), (&vec![false; 3], &vec![1]));
         lane.step(Duration::ZERO).expect("a full batch");
         assert_eq!((&lane.port.waits[3..], &view.lock().expect("view").reached), (&[false, true][..], &vec![1, 3]));
+    }
+
+    #[test]
+    fn the_group_is_told_where_the_view_stands_before_anything_is_written() {
+        let view = Arc::new(Mutex::new(View { answer: Ok(()), reached: Vec::new() }));
+        let script = [Polled::Assigned(vec![(0, 0)]), Polled::Nothing, record(0)];
+        let mut lane = lane(&view, Group::of(Ok(()), script), 1, Duration::ZERO);
+        lane.step(Duration::ZERO).expect("an assignment");
+        assert_eq!(lane.port.told, [0]);
+        lane.step(Duration::ZERO).expect("a batch");
+        assert_eq!(lane.port.told, [0, 1]);
     }
 
     #[test]
