@@ -23,7 +23,7 @@ const ACCOUNTS: u32 = 50_000;
 const CHUNK: usize = 10_000;
 /// Most memory for a resting order, bytes.
 const MOST_BYTES: f64 = 1_024.0;
-/// A command's time is flat if the most cost it so many times what the fewest do. Repetitions differ by about as much.
+/// A command's time is flat if it takes at most so many times as long with the most as with the fewest.
 const FLAT: f64 = 1.1;
 
 /// Measures all of it.
@@ -32,38 +32,47 @@ pub(super) fn run(app: &App, repetitions: u32, share: u32, events: &mut Events, 
     let bytes = bytes_of_a_resting_order(app, most_resting)?;
     events.note(&format!("{most_resting} orders rest: {bytes:.0} bytes for one, with its share of accounts"));
     report.row("memory for a resting order in validator and executor, bytes", MOST_BYTES, Better::Less, vec![bytes]);
-    let mut times = Vec::new();
-    for instruments in INSTRUMENTS {
-        let mut seen = Vec::new();
-        for _ in 0..repetitions {
-            let (mut chain, mut flow) = begin(app, instruments)?;
-            seen.push(micros(&mut chain, &mut flow, share)?);
-        }
-        events.note(&format!("{instruments} instruments: {seen:.2?} µs for a command through all stages"));
-        report.figure(&format!("growth, {instruments} instruments: µs for a command through all stages"), seen.clone());
-        times.push(seen);
-    }
-    report.row("µs for a command, 10,000 instruments by 10", FLAT, Better::Less, last_by_first(&times));
-    times.clear();
-    for resting in RESTING.map(|resting| resting / u64::from(share)) {
-        let mut seen = Vec::new();
-        for _ in 0..repetitions {
-            let (mut chain, mut flow) = begin(app, USUAL_INSTRUMENTS)?;
-            rest(&mut chain, &flow, resting)?;
-            seen.push(micros(&mut chain, &mut flow, share)?);
-        }
-        events.note(&format!("{resting} orders rest: {seen:.2?} µs for a command through all stages"));
-        report.figure(&format!("growth, {resting} resting orders: µs for a command through all stages"), seen.clone());
-        times.push(seen);
-    }
-    report.row("µs for a command, 1,000,000 resting orders by 1,000", FLAT, Better::Less, last_by_first(&times));
-    Ok(())
+    let mut growth = Growth { repetitions, events, report };
+    growth.measure(INSTRUMENTS.map(u64::from), "instruments", |instruments| {
+        let (mut chain, mut flow) = begin(app, u32::try_from(instruments)?)?;
+        micros(&mut chain, &mut flow, share)
+    })?;
+    growth.measure(RESTING.map(|resting| resting / u64::from(share)), "resting orders", |resting| {
+        let (mut chain, mut flow) = begin(app, USUAL_INSTRUMENTS)?;
+        rest(&mut chain, &flow, resting)?;
+        micros(&mut chain, &mut flow, share)
+    })
 }
 
-/// How many times as much the last size took as the first, in each repetition.
-fn last_by_first(times: &[Vec<f64>]) -> Vec<f64> {
-    let (first, last) = (times.first().into_iter().flatten(), times.last().into_iter().flatten());
-    last.zip(first).map(|(last, first)| last / first).collect()
+/// How a command's time grows with the number of something.
+struct Growth<'a> {
+    repetitions: u32,
+    events: &'a mut Events,
+    report: &'a mut Report,
+}
+
+impl Growth<'_> {
+    /// Asks at each of `sizes` how many microseconds a command takes; what is judged is by how many times as many the last
+    /// takes as the first, repetition by repetition.
+    fn measure<const N: usize>(
+        &mut self,
+        sizes: [u64; N],
+        what: &str,
+        micros: impl Fn(u64) -> Result<f64>,
+    ) -> Result<()> {
+        let mut times: Vec<Vec<f64>> = Vec::with_capacity(N);
+        for size in sizes {
+            let seen = (0..self.repetitions).map(|_| micros(size)).collect::<Result<Vec<f64>>>()?;
+            self.events.note(&format!("{size} {what}: {seen:.2?} µs for a command through all stages"));
+            self.report.figure(&format!("growth, {size} {what}: µs for a command through all stages"), seen.clone());
+            times.push(seen);
+        }
+        let [first, .., last] = times.as_slice() else { return Ok(()) };
+        let ratios = last.iter().zip(first).map(|(last, first)| last / first).collect();
+        let figure = format!("µs for a command, {} {what} by {}", sizes[N - 1], sizes[0]);
+        self.report.row(&figure, FLAT, Better::Less, ratios);
+        Ok(())
+    }
 }
 
 fn begin(app: &App, instruments: u32) -> Result<(Chain, Generator)> {
