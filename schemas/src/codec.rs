@@ -60,6 +60,7 @@ wire_schema! {
     wire::Rejection => "orders.rejected",
     wire::Execution => "trades.executed",
     wire::Settlement => "trades.settled",
+    wire::BookDepth => "book.depth",
     wire::Instrument => "reference.instruments",
     wire::Account => "reference.accounts",
     wire::MarketTick => "market.ticks",

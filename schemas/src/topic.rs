@@ -8,6 +8,8 @@ pub const VALIDATED: &str = "orders.validated";
 pub const REJECTED: &str = "orders.rejected";
 /// What the book did, keyed by instrument (transfers: by account).
 pub const EXECUTED: &str = "trades.executed";
+/// Changes and snapshots of the displayed books, keyed by instrument.
+pub const DEPTH: &str = "book.depth";
 /// Ledger postings, keyed by account.
 pub const SETTLED: &str = "trades.settled";
 /// Reference data of instruments, compacted, keyed by symbol.

@@ -48,6 +48,7 @@ fn names_in_code_are_declared() {
         topic::VALIDATED,
         topic::REJECTED,
         topic::EXECUTED,
+        topic::DEPTH,
         topic::SETTLED,
         topic::INSTRUMENTS,
         topic::ACCOUNTS,
@@ -163,8 +164,8 @@ const BROKEN: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "outputs = [\"trades.executed\"]\nstate = true\njournal = \"executor.journal\"",
-        "outputs = [\"trades.executed\", \"executor.journal\"]\nstate = true",
+        "outputs = [\"trades.executed\", \"book.depth\"]\nstate = true\njournal = \"executor.journal\"",
+        "outputs = [\"trades.executed\", \"book.depth\", \"executor.journal\"]\nstate = true",
         &[
             "topology.toml: topics.\"executor.journal\": is read by nobody; add it to the `inputs` of a component, or take \
              the topic out",
@@ -417,10 +418,12 @@ fn topics_get_their_final_configuration() {
 #[test]
 fn each_topic_that_components_read_has_a_dead_letter_topic() {
     let all = real().topics_with_dlq();
-    assert_eq!(all.len(), 13 + 9);
+    assert_eq!(all.len(), 14 + 9);
+    // Which only connectors read.
+    let shown = ["book.depth"];
     for topic in real().topics {
         let dlq = topic.dead_letter_topic();
-        assert_eq!(dlq.is_none(), real().is_own(&topic.name), "{}", topic.name);
+        assert_eq!(dlq.is_none(), real().is_own(&topic.name) || shown.contains(&topic.name.as_str()), "{}", topic.name);
         let Some(dlq) = dlq else { continue };
         let dlq = kafka_topic(&dlq);
         assert_eq!((dlq.partitions, dlq.schema), (topic.partitions, None));

@@ -3,6 +3,7 @@
 //! The domain has its own types; [`crate::Unfit`] is what a conversion says when a record can't be one of them.
 
 mod command;
+mod depth;
 mod execution;
 mod journal;
 mod market;
@@ -11,6 +12,7 @@ mod settlement;
 mod snapshot;
 
 pub use command::*;
+pub use depth::*;
 pub use execution::*;
 pub use journal::*;
 pub use market::*;

@@ -22,6 +22,7 @@ pub(crate) fn each_wire_type(check: &mut impl Check) {
     check.check::<wire::Rejection>("orders.rejected");
     check.check::<wire::Execution>("trades.executed");
     check.check::<wire::Settlement>("trades.settled");
+    check.check::<wire::BookDepth>("book.depth");
     check.check::<wire::Instrument>("reference.instruments");
     check.check::<wire::Account>("reference.accounts");
     check.check::<wire::MarketTick>("market.ticks");
