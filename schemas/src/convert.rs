@@ -2,6 +2,7 @@
 //!
 //! Holds no trading rule: a command whose fields make no sense together converts, and the validator refuses it.
 
+mod depth;
 mod reference;
 
 use crate::wire;

@@ -36,8 +36,9 @@ const EVERYTHING: &[&str] = &[
 ];
 /// Crates that only test, and may use everything.
 const TESTS: [&str; 2] = ["tapeline-tests", "tapeline-fuzz"];
-/// All that the domain uses: text that is cheap to copy, and a hash. It is free of serde, clients and clocks, and stays so.
-const DOMAIN_USES: &[&str] = &["foldhash", "hashbrown", "smol_str"];
+/// All that the domain uses: text that is cheap to copy, a hash and a checksum. It is free of serde, clients and clocks, and
+/// stays so.
+const DOMAIN_USES: &[&str] = &["crc32fast", "foldhash", "hashbrown", "smol_str"];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path("../Cargo.toml").no_deps().exec().unwrap()

@@ -5,6 +5,7 @@
 
 pub mod accepted;
 pub mod command;
+pub mod depth;
 pub mod execution;
 pub mod image;
 pub mod matching;

@@ -233,13 +233,13 @@ proptest! {
         let mut said = Vec::new();
         for input in after {
             blocks.extend((0..blocks_each).filter_map(|_| original.next_block()));
-            said.push(input.feed(&mut original));
+            said.push((input.feed(&mut original), original.take_depth().collect::<Vec<_>>()));
         }
         rest(&mut original, &mut blocks);
         let mut read = Matching::new(3);
         read.read_image(&blocks).unwrap();
         for (input, said) in after.iter().zip(said) {
-            prop_assert_eq!(input.feed(&mut read), said);
+            prop_assert_eq!((input.feed(&mut read), read.take_depth().collect::<Vec<_>>()), said);
         }
         prop_assert_eq!(read.entities(), original.entities());
     }

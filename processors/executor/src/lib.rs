@@ -1,9 +1,11 @@
-//! The executor: `orders.validated` and `clock` in, `trades.executed` out. One book per instrument.
+//! The executor: `orders.validated` and `clock` in, `trades.executed` and `book.depth` out. One book per instrument.
 //!
 //! The rules are in `tapeline_domain::matching`; this crate reads and writes records.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use tapeline_domain::accepted::Accepted;
+use tapeline_domain::depth::{DepthKind, DepthUpdate};
 use tapeline_domain::execution::{Execution, ExecutionBody};
 use tapeline_domain::matching::Matching;
 use tapeline_kafka::app::{App, Running};
@@ -35,12 +37,17 @@ pub fn make(spec: &LaneSpec, ids: &Arc<dyn SchemaIds>) -> Result<(Executor, Exec
         commands: decoder(topic::VALIDATED, ids)?,
         ticks: decoder(topic::CLOCK, ids)?,
         executions: Encoder::new(ids.registered_id(topic::EXECUTED, wire::Execution::SCHEMA_JSON)?),
+        depth: Encoder::new(ids.registered_id(topic::DEPTH, wire::BookDepth::SCHEMA_JSON)?),
     };
-    Ok((Executor, coding))
+    Ok((Executor::default(), coding))
 }
 
 /// The rules.
-pub struct Executor;
+#[derive(Default)]
+pub struct Executor {
+    /// Used again for each event.
+    executions: RefCell<Vec<Execution>>,
+}
 
 /// What the executor takes in.
 #[derive(Debug, Clone)]
@@ -51,20 +58,32 @@ pub enum In {
     Tick,
 }
 
+/// What the executor tells.
+#[derive(Debug, Clone)]
+pub enum Out {
+    /// What a book did.
+    Execution(Execution),
+    /// What shows of a book.
+    Depth(DepthUpdate),
+}
+
 impl Processor for Executor {
     type In = In;
-    type Out = Execution;
+    type Out = Out;
     type State = Matching;
 
     fn new_state(&self, partition: i32) -> Matching {
         Matching::new(partition)
     }
 
-    fn apply(&self, state: &mut Matching, at: &Position, event: In, out: &mut Vec<Execution>) -> Verdict {
+    fn apply(&self, state: &mut Matching, at: &Position, event: In, out: &mut Vec<Out>) -> Verdict {
+        let mut executions = self.executions.borrow_mut();
         match event {
-            In::Command(command) => state.apply(at.timestamp_ms, &command, out),
-            In::Tick => state.tick(at.timestamp_ms, out),
+            In::Command(command) => state.apply(at.timestamp_ms, &command, &mut executions),
+            In::Tick => state.tick(at.timestamp_ms, &mut executions),
         }
+        out.extend(executions.drain(..).map(Out::Execution));
+        out.extend(state.take_depth().map(Out::Depth));
         Verdict::Done
     }
 }
@@ -75,6 +94,7 @@ pub struct ExecutorCoding {
     commands: Decoder<wire::ValidatedCommand>,
     ticks: Decoder<wire::Tick>,
     executions: Encoder<wire::Execution>,
+    depth: Encoder<wire::BookDepth>,
 }
 
 impl Coding<Executor> for ExecutorCoding {
@@ -90,15 +110,34 @@ impl Coding<Executor> for ExecutorCoding {
         Ok(In::Command(Box::new(accepted)))
     }
 
-    fn encode(&mut self, out: &Execution, draft: &mut Draft) {
-        let record = wire::Execution::from(out);
-        draft.topic = topic::EXECUTED;
-        self.executions.encode(&record, &mut draft.payload);
-        let key = record.instrument.or(record.account).unwrap_or_default();
-        draft.key.extend_from_slice(key.as_bytes());
+    fn encode(&mut self, out: &Out, draft: &mut Draft) {
+        match out {
+            Out::Execution(execution) => {
+                let record = wire::Execution::from(execution);
+                draft.topic = topic::EXECUTED;
+                self.executions.encode(&record, &mut draft.payload);
+                let key = record.instrument.or(record.account).unwrap_or_default();
+                draft.key.extend_from_slice(key.as_bytes());
+            }
+            Out::Depth(update) => {
+                draft.topic = topic::DEPTH;
+                self.depth.encode(&wire::BookDepth::from(update), &mut draft.payload);
+                draft.key.extend_from_slice(update.instrument.as_bytes());
+            }
+        }
     }
 
-    fn label(out: &Execution) -> Label {
+    fn label(out: &Out) -> Label {
+        let out = match out {
+            Out::Execution(execution) => execution,
+            Out::Depth(update) => {
+                let (kind, commanded_at_ms) = match update.kind {
+                    DepthKind::Delta { commanded_at_ms, .. } => ("depth_delta", commanded_at_ms),
+                    DepthKind::Snapshot { .. } => ("depth_snapshot", update.validated_at_ms),
+                };
+                return Label { kind, reason: "", commanded_at_ms };
+            }
+        };
         let (kind, reason) = match &out.body {
             ExecutionBody::Accepted { .. } => ("accepted", ""),
             ExecutionBody::Traded(_) => ("traded", ""),

@@ -16,9 +16,17 @@ use world::{World, decoder, generated};
 
 /// Keys and bodies of all that was written, in order.
 fn outputs(world: &World) -> Vec<Vec<Record>> {
-    [topic::VALIDATED, topic::REJECTED, topic::EXECUTED, topic::SETTLED, "validator.journal", "executor.journal"]
-        .map(|topic| world.log.records(topic))
-        .to_vec()
+    [
+        topic::VALIDATED,
+        topic::REJECTED,
+        topic::EXECUTED,
+        topic::DEPTH,
+        topic::SETTLED,
+        "validator.journal",
+        "executor.journal",
+    ]
+    .map(|topic| world.log.records(topic))
+    .to_vec()
 }
 
 #[test]

@@ -16,11 +16,12 @@ use tapeline_schemas::topic;
 use tapeline_tests::memory_log::{Fault, MemoryLog, MemoryPort, registry};
 
 pub(crate) const START_MS: i64 = 1_700_000_000_000;
-pub(crate) const TOPICS: [(&str, i32); 15] = [
+pub(crate) const TOPICS: [(&str, i32); 16] = [
     (topic::ORDERS, 2),
     (topic::VALIDATED, 2),
     (topic::REJECTED, 2),
     (topic::EXECUTED, 2),
+    (topic::DEPTH, 2),
     (topic::SETTLED, 2),
     (topic::ACCOUNTS, 2),
     (topic::INSTRUMENTS, 1),

@@ -47,7 +47,7 @@ pub(super) fn compare(app: &Arc<App>) -> Result<Comparison> {
     replay.processor(tapeline_validator::NAME, tapeline_validator::make)?;
     replay.processor(tapeline_executor::NAME, tapeline_executor::make)?;
     replay.processor(tapeline_settler::NAME, tapeline_settler::make)?;
-    for name in [topic::VALIDATED, topic::REJECTED, topic::EXECUTED, topic::SETTLED] {
+    for name in [topic::VALIDATED, topic::REJECTED, topic::EXECUTED, topic::DEPTH, topic::SETTLED] {
         for partition in 0..partitions(app, name)? {
             let sequences = expected.0.remove(&(name.to_owned(), partition)).unwrap_or_default();
             merge(app, name, partition, sequences, &mut comparison)?;

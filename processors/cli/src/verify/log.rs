@@ -26,8 +26,15 @@ pub(super) const VALIDATOR_JOURNAL: &str = "validator.journal";
 pub(super) const EXECUTOR_JOURNAL: &str = "executor.journal";
 
 /// Topics that are read besides the journals, from the last stage to the first.
-const TOPICS: [&str; 6] =
-    [topic::SETTLED, topic::EXECUTED, topic::VALIDATED, topic::REJECTED, topic::ORDERS, topic::MARKET_TICKS];
+const TOPICS: [&str; 7] = [
+    topic::SETTLED,
+    topic::DEPTH,
+    topic::EXECUTED,
+    topic::VALIDATED,
+    topic::REJECTED,
+    topic::ORDERS,
+    topic::MARKET_TICKS,
+];
 
 /// A topic's offsets, one for each partition.
 pub(super) type Offsets = Vec<i64>;
@@ -207,6 +214,16 @@ pub(super) struct Body<'a, T: Wire> {
 }
 
 impl<'a, T: Wire> Body<'a, T> {
+    /// Decodes the value as any reader does; `None` if the record is a dead letter or can't be read.
+    pub(super) fn decoded(self) -> Result<Option<T>> {
+        match self.payload.map(|payload| self.frames.decoder.decode(Some(payload))) {
+            None => Ok(None),
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(error)) if error.is_poison() => Ok(None),
+            Some(Err(error)) => Err(error.into()),
+        }
+    }
+
     /// Reads the value; `None` if the record is a dead letter and no part of the flow.
     pub(super) fn read<V: FromAvro<'a>>(self) -> Result<Option<V>> {
         let Some(payload) = self.payload else { return Ok(None) };

@@ -174,8 +174,9 @@ fn checked(app: &Arc<App>) -> Result<(Audit, Vec<RangeDifference>, Views)> {
     let seconds = started_at.elapsed().as_secs_f64();
     let differences = if wanted.is_empty() { Vec::new() } else { compare::locate(&mut views, shared, &log, wanted)? };
 
-    let mut finding = Finding::new(VIEWS);
-    finding.checked = format!("{compared} ranges of {} tables and views in both databases", fold.tables.len());
+    let mut finding = fold.depth;
+    let (tables, books) = (fold.tables.len(), finding.checked);
+    finding.checked = format!("{compared} ranges of {tables} tables and views in both databases, {books}");
     let told: Vec<Difference> =
         stated.into_iter().chain(differences.iter().map(|difference| difference.first.clone())).collect();
     told.iter().for_each(|difference| finding.violation(|| difference.to_string()));

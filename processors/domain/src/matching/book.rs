@@ -2,9 +2,10 @@
 
 use super::order::{Order, key_price, price_key};
 use super::store::{List, Slot, Store};
+use crate::depth::{DepthKind, DepthUpdate, level_checksum};
 use crate::execution::{Level, OrderStatus};
 use crate::image::{Damaged, Field, Source};
-use crate::types::{MAX_UNITS, Side, Units};
+use crate::types::{MAX_UNITS, Side, TimeMs, Units};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,10 @@ pub struct Book {
     prints: Option<(Units, Units)>,
     /// The quotes told last.
     told: Quotes,
+    /// How many changes of what shows have been told.
+    depth_sequence: i64,
+    /// Of all levels as told last, see [`crate::depth::level_checksum`].
+    checksum: u32,
 }
 
 impl Book {
@@ -39,6 +44,8 @@ impl Book {
             last_price: None,
             prints: None,
             told: (None, None),
+            depth_sequence: 0,
+            checksum: 0,
         }
     }
 
@@ -149,6 +156,57 @@ impl Book {
         Some(quotes)
     }
 
+    /// What changed of the book that shows since this told it last, if anything did.
+    pub(super) fn changed_depth(&mut self, kind: DepthKind, validated_at_ms: TimeMs) -> Option<DepthUpdate> {
+        let (bids, of_bids) = self.bids.take_changes();
+        let (asks, of_asks) = self.asks.take_changes();
+        if bids.is_empty() && asks.is_empty() {
+            return None;
+        }
+        self.depth_sequence += 1;
+        self.checksum = self.checksum.wrapping_add(of_bids).wrapping_add(of_asks);
+        Some(self.depth_update(kind, bids, asks, validated_at_ms))
+    }
+
+    /// All of the book that shows, in parts of at most `part_levels` levels. To be called when no change is untold.
+    pub(super) fn depth_snapshot(&self, part_levels: usize, now_ms: TimeMs) -> impl Iterator<Item = DepthUpdate> {
+        let levels = |ladder: &Ladder| ladder.depth().map(|level| (ladder.side, level)).collect::<Vec<_>>();
+        let all = [levels(&self.bids), levels(&self.asks)].concat();
+        let parts = all.len().div_ceil(part_levels).max(1);
+        (0..parts).map(move |part| {
+            let levels = all.iter().skip(part * part_levels).take(part_levels);
+            let of = |side| levels.clone().filter(|(of, _)| *of == side).map(|(_, level)| *level).collect();
+            let kind = DepthKind::Snapshot { part: part as i32, parts: parts as i32 };
+            self.depth_update(kind, of(Side::Buy), of(Side::Sell), now_ms)
+        })
+    }
+
+    fn depth_update(
+        &self,
+        kind: DepthKind,
+        bids: Vec<Level>,
+        asks: Vec<Level>,
+        validated_at_ms: TimeMs,
+    ) -> DepthUpdate {
+        let (instrument, sequence, checksum) = (self.symbol.clone(), self.depth_sequence, self.checksum);
+        DepthUpdate { instrument, kind, sequence, bids, asks, checksum, validated_at_ms }
+    }
+
+    /// How many changes of what shows have been told.
+    pub(super) const fn depth_sequence(&self) -> i64 {
+        self.depth_sequence
+    }
+
+    /// Takes over how many changes had been told when an image was made of it. All its orders are back.
+    pub(super) fn resume_depth(&mut self, sequence: i64) {
+        let sum = |ladder: &Ladder| {
+            let checksums = ladder.depth().map(|level| level_checksum(ladder.side, level));
+            checksums.fold(0, u32::wrapping_add)
+        };
+        self.depth_sequence = sequence;
+        self.checksum = sum(&self.bids).wrapping_add(sum(&self.asks));
+    }
+
     /// What an image holds of a book beside its orders.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         self.symbol.put(out);
@@ -183,6 +241,9 @@ pub(super) struct Ladder {
     side: Side,
     levels: BTreeMap<i64, Queue>,
     orders: usize,
+    /// Keys of levels that changed since that was told last, each with what showed there before; a key may be there again
+    /// with what showed in between.
+    touched: Vec<(i64, Units)>,
 }
 
 /// The orders at one price, earliest first.
@@ -195,7 +256,7 @@ pub(super) struct Queue {
 
 impl Ladder {
     const fn new(side: Side) -> Self {
-        Self { side, levels: BTreeMap::new(), orders: 0 }
+        Self { side, levels: BTreeMap::new(), orders: 0, touched: Vec::new() }
     }
 
     /// Key of the best price and the order that is first there.
@@ -230,7 +291,9 @@ impl Ladder {
     pub(super) fn push(&mut self, orders: &mut Store, slot: Slot) {
         let order = &mut orders[slot];
         order.displayed = order.slice();
-        let queue = self.levels.entry(price_key(self.side, order.state.price)).or_default();
+        let key = price_key(self.side, order.state.price);
+        let queue = self.levels.entry(key).or_default();
+        touch(&mut self.touched, key, queue);
         queue.displayed += i128::from(order.displayed);
         orders.enqueue(&mut queue.list, slot);
         self.orders += 1;
@@ -248,7 +311,9 @@ impl Ladder {
             }
         } else {
             order.displayed -= quantity;
-            if let Some(queue) = self.levels.get_mut(&price_key(self.side, order.state.price)) {
+            let key = price_key(self.side, order.state.price);
+            if let Some(queue) = self.levels.get_mut(&key) {
+                touch(&mut self.touched, key, queue);
                 queue.displayed -= i128::from(quantity);
             }
         }
@@ -259,7 +324,9 @@ impl Ladder {
         let order = &mut orders[slot];
         let excess = order.displayed - order.displayed.min(order.state.leaves);
         order.displayed -= excess;
-        if let Some(queue) = self.levels.get_mut(&price_key(self.side, order.state.price)) {
+        let key = price_key(self.side, order.state.price);
+        if let Some(queue) = self.levels.get_mut(&key) {
+            touch(&mut self.touched, key, queue);
             queue.displayed -= i128::from(excess);
         }
     }
@@ -269,6 +336,7 @@ impl Ladder {
         let key = price_key(self.side, order.state.price);
         let displayed = std::mem::take(&mut order.displayed);
         if let Some(queue) = self.levels.get_mut(&key) {
+            touch(&mut self.touched, key, queue);
             queue.displayed -= i128::from(displayed);
             orders.dequeue(&mut queue.list, slot);
             self.orders -= 1;
@@ -278,11 +346,40 @@ impl Ladder {
         }
     }
 
-    /// A sum too large for a topic is told as the largest that fits.
     fn depth(&self) -> impl Iterator<Item = Level> {
-        self.levels.iter().map(|(key, queue)| Level {
-            price: key_price(self.side, *key),
-            quantity: queue.displayed.min(i128::from(MAX_UNITS)) as Units,
-        })
+        self.levels.iter().map(|(key, queue)| Level { price: key_price(self.side, *key), quantity: queue.shown() })
+    }
+
+    /// Levels whose shown quantity differs from what was told last, best first, and what that adds to the checksum.
+    fn take_changes(&mut self) -> (Vec<Level>, u32) {
+        // A stable sort: of several entries for a key the first has what was told.
+        self.touched.sort_by_key(|(key, _)| *key);
+        self.touched.dedup_by_key(|(key, _)| *key);
+        let (mut changes, mut checksum) = (Vec::new(), 0_u32);
+        for (key, before) in self.touched.drain(..) {
+            let price = key_price(self.side, key);
+            let now = self.levels.get(&key).map_or(0, Queue::shown);
+            if now == before {
+                continue;
+            }
+            let of = |quantity| if quantity == 0 { 0 } else { level_checksum(self.side, Level { price, quantity }) };
+            checksum = checksum.wrapping_add(of(now)).wrapping_sub(of(before));
+            changes.push(Level { price, quantity: now });
+        }
+        (changes, checksum)
+    }
+}
+
+impl Queue {
+    /// A sum too large for a topic is told as the largest that fits.
+    fn shown(&self) -> Units {
+        self.displayed.min(i128::from(MAX_UNITS)) as Units
+    }
+}
+
+/// Notes that a level is about to change.
+fn touch(touched: &mut Vec<(i64, Units)>, key: i64, queue: &Queue) {
+    if touched.last().is_none_or(|(last, _)| *last != key) {
+        touched.push((key, queue.shown()));
     }
 }

@@ -13,6 +13,7 @@ impl Matching {
     /// its book.
     pub fn tick(&mut self, now_ms: TimeMs, out: &mut Vec<Execution>) {
         let mut events = Events { command_id: 0, commanded_at_ms: now_ms, validated_at_ms: now_ms, out };
+        self.depth.clear();
         let mut touched: BTreeMap<SmolStr, (u32, OrderId)> = BTreeMap::new();
         for slot in self.orders.expired(now_ms) {
             self.detach(slot);
@@ -26,6 +27,8 @@ impl Matching {
         for (book, last_order_id) in touched.into_values() {
             events.command_id = last_order_id;
             self.quote(book, &mut events);
+            self.tell_depth(book, &events);
         }
+        self.tell_books(now_ms);
     }
 }

@@ -1,5 +1,5 @@
-//! The matching state as an image: the two sequences, each book's own few fields, and every order with its successor in
-//! the queue of its price level. All indices, levels and sums are built anew from these.
+//! The matching state as an image: the two sequences, each book's own few fields, how much of each book's depth was told,
+//! and every order with its successor in the queue of its price level. All indices, levels and sums are built anew from these.
 
 use super::book::Book;
 use super::order::Order;
@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 const SEQUENCES: u8 = 0;
 const BOOK: u8 = 1;
 const ORDER: u8 = 2;
+const DEPTH: u8 = 3;
 
 /// Where an order stood when the image began, and where its successor in the queue did.
 struct Stood {
@@ -36,6 +37,12 @@ impl Image for Matching {
                 book.put(out);
             });
         }
+        blocks.put(|out| {
+            DEPTH.put(out);
+            (self.next_told as u32).put(out);
+            (self.books.len() as u32).put(out);
+            self.books.iter().for_each(|book| book.depth_sequence().put(out));
+        });
     }
 
     fn next_block(&mut self) -> Option<Vec<u8>> {
@@ -50,6 +57,8 @@ impl Image for Matching {
         // By the slot in which an order is now: this state is new, and fills its slots one after the other.
         let (mut stood, mut orders) = (Vec::new(), Vec::new());
         let mut has_sequences = false;
+        // Images of versions that told no depth have none: each book begins with a snapshot then.
+        let mut depth_sequences = Vec::new();
         for block in blocks {
             let mut from = Source::new(block);
             while !from.is_empty() {
@@ -60,6 +69,11 @@ impl Image for Matching {
                         has_sequences = true;
                     }
                     BOOK => self.adopt_book(Book::get(&mut from)?)?,
+                    DEPTH => {
+                        self.next_told = u32::get(&mut from)? as usize;
+                        let books = u32::get(&mut from)?;
+                        depth_sequences = (0..books).map(|_| i64::get(&mut from)).collect::<Result<Vec<_>, _>>()?;
+                    }
                     ORDER => {
                         stood.push(Stood { slot: Field::get(&mut from)?, successor: Field::get(&mut from)? });
                         orders.push(self.get_order(&mut from)?);
@@ -74,7 +88,15 @@ impl Image for Matching {
             return Err(Damaged("the sequences of trades and entries are missing".into()));
         }
         self.orders.fill(orders).map_err(|order_id| Damaged(format!("order {order_id} stands in it twice")))?;
-        self.adopt_places(&stood)
+        self.adopt_places(&stood)?;
+        if !depth_sequences.is_empty() && depth_sequences.len() != self.books.len() {
+            let (told, books) = (depth_sequences.len(), self.books.len());
+            return Err(Damaged(format!("the depth of {told} books was told, and there are {books}")));
+        }
+        for (number, book) in self.books.iter_mut().enumerate() {
+            book.resume_depth(depth_sequences.get(number).copied().unwrap_or(0));
+        }
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `store.rs` | all live orders: a slab with intrusive lists, found by id, by account and by expiry |
 //! | `book.rs` | one instrument: price levels, queues, waiting stops, best quotes |
 //! | `take.rs` | an order enters: crossing, fill-or-kill, self-trade prevention, resting |
+//! | `depth.rs` | what the books show, told as a stream |
 //! | `stops.rs` | stop orders wait, are elected and run |
 //! | `amend.rs` | amend, cancel, cancel-all |
 //! | `expiry.rs` | ticks end DAY and GTD orders |
@@ -23,6 +24,7 @@
 
 mod amend;
 mod book;
+mod depth;
 mod expiry;
 mod hash;
 mod image;
@@ -32,8 +34,10 @@ mod store;
 mod take;
 
 pub use book::Book;
+pub use depth::SNAPSHOT_TICKS;
 
 use crate::accepted::{Accepted, Action, OrderTerms};
+use crate::depth::DepthUpdate;
 use crate::execution::{CancelReason, Execution, ExecutionBody, OrderStatus};
 use crate::types::{CommandId, TimeMs, TradeId, position_id};
 use hash::FastMap;
@@ -56,6 +60,10 @@ pub struct Matching {
     orders: Store,
     /// Stops that are elected and have not run yet. Empty between commands.
     elected: VecDeque<Slot>,
+    /// What the last command or tick made of what the books show.
+    depth: Vec<DepthUpdate>,
+    /// The book that the next tick tells whole.
+    next_told: usize,
 }
 
 impl Matching {
@@ -70,6 +78,8 @@ impl Matching {
             account_by_name: FastMap::default(),
             orders: Store::default(),
             elected: VecDeque::new(),
+            depth: Vec::new(),
+            next_told: 0,
         }
     }
 
@@ -78,6 +88,7 @@ impl Matching {
     pub fn apply(&mut self, validated_at_ms: TimeMs, command: &Accepted, out: &mut Vec<Execution>) {
         let (command_id, commanded_at_ms) = (command.command_id, command.commanded_at_ms);
         let mut events = Events { command_id, commanded_at_ms, validated_at_ms, out };
+        self.depth.clear();
         let book = match &command.action {
             Action::Place(terms) => Some(self.place(command, terms, &mut events)),
             Action::Amend(amendment) => self.amend(command, amendment, &mut events),
@@ -98,6 +109,7 @@ impl Matching {
         if let Some(book) = book {
             self.run_stops(book, &mut events);
             self.quote(book, &mut events);
+            self.tell_depth(book, &events);
         }
     }
 

@@ -4,6 +4,7 @@ use super::{Start, Target, kind_of};
 use crate::corpus::examples;
 use anyhow::{Context, Result};
 use std::sync::Arc;
+use tapeline_domain::depth::DepthUpdate;
 use tapeline_domain::{accepted, command, execution, settlement, types};
 use tapeline_runtime::event_decoder::EventDecoder;
 use tapeline_runtime::processor::Undecodable;
@@ -76,6 +77,11 @@ pub(super) fn targets() -> Vec<Target> {
             "decoder.reference.accounts",
             || seeds::<wire::Account>("reference.accounts"),
             || decoder::<wire::Account, types::Account>("reference.accounts"),
+        ),
+        target(
+            "decoder.book.depth",
+            || seeds::<wire::BookDepth>("book.depth"),
+            || decoder::<wire::BookDepth, DepthUpdate>("book.depth"),
         ),
         target(
             "decoder.market.ticks",

@@ -133,6 +133,17 @@ impl Book {
         }
     }
 
+    /// What shows of each side, by price.
+    pub(super) fn shown(&self) -> [BTreeMap<i64, i64>; 2] {
+        [Side::Buy, Side::Sell].map(|side| {
+            let mut levels = BTreeMap::new();
+            for resting in self.resting.values().filter(|resting| resting.side == side) {
+                *levels.entry(price_key(side, resting.key.0)).or_insert(0) += resting.shown;
+            }
+            levels
+        })
+    }
+
     /// Best price and what shows there.
     fn best(&self, side: Side) -> Option<(i64, i64)> {
         let queue = &self.queues[index(side)];

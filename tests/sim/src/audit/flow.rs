@@ -59,6 +59,11 @@ pub(super) const fn has_ended(status: OrderStatus) -> bool {
 }
 
 impl Flow {
+    /// What each book shows of its bids and asks, by price.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&SmolStr, [BTreeMap<i64, i64>; 2])> {
+        self.books.iter().map(|(instrument, book)| (instrument, book.shown()))
+    }
+
     pub(super) fn command(&mut self, id: i64, at_ms: i64, command: Command) {
         self.commands.insert(id, Told { command, at_ms, verdict: None, answered: false });
     }

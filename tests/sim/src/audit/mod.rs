@@ -4,6 +4,7 @@
 //! trade first and what an account may spend are computed here once more, by other means.
 
 mod book;
+mod depth;
 mod flow;
 mod ledger;
 mod replay;
@@ -11,6 +12,7 @@ mod view;
 
 use crate::broker::Broker;
 use crate::sinks::Store;
+use depth::Depth;
 use flow::Flow;
 use ledger::Ledger;
 use std::collections::BTreeMap;
@@ -92,7 +94,7 @@ pub(crate) const VALIDATOR_JOURNAL: &str = "validator.journal";
 pub(crate) const EXECUTOR_JOURNAL: &str = "executor.journal";
 
 /// In this order, so that causes are read before effects.
-const TOPICS: [&str; 16] = [
+const TOPICS: [&str; 17] = [
     topic::INSTRUMENTS,
     topic::ACCOUNTS,
     topic::CLOCK,
@@ -101,6 +103,7 @@ const TOPICS: [&str; 16] = [
     topic::VALIDATED,
     topic::REJECTED,
     topic::EXECUTED,
+    topic::DEPTH,
     topic::SETTLED,
     "orders.dlq",
     "reference.accounts.dlq",
@@ -119,6 +122,7 @@ pub(crate) struct Decoders {
     pub(crate) validated: Decoder<wire::ValidatedCommand>,
     pub(crate) rejected: Decoder<wire::Rejection>,
     pub(crate) executed: Decoder<wire::Execution>,
+    pub(crate) depth: Decoder<wire::BookDepth>,
     pub(crate) settled: Decoder<wire::Settlement>,
     pub(crate) instrument: Decoder<wire::Instrument>,
     pub(crate) account: Decoder<wire::Account>,
@@ -139,6 +143,7 @@ impl Decoders {
             validated: decoder(topic::VALIDATED, ids)?,
             rejected: decoder(topic::REJECTED, ids)?,
             executed: decoder(topic::EXECUTED, ids)?,
+            depth: decoder(topic::DEPTH, ids)?,
             settled: decoder(topic::SETTLED, ids)?,
             instrument: decoder(topic::INSTRUMENTS, ids)?,
             account: decoder(topic::ACCOUNTS, ids)?,
@@ -156,6 +161,7 @@ pub(crate) struct Auditor {
     cursors: BTreeMap<(&'static str, i32), i64>,
     seen_version: u64,
     flow: Flow,
+    depth: Depth,
     ledger: Ledger,
     timescale: View,
     clickhouse: View,
@@ -169,6 +175,7 @@ impl Auditor {
             cursors: BTreeMap::new(),
             seen_version: u64::MAX,
             flow: Flow::default(),
+            depth: Depth::default(),
             ledger: Ledger::default(),
             timescale: View::default(),
             clickhouse: View::default(),
@@ -222,6 +229,10 @@ impl Auditor {
             topic::EXECUTED => {
                 let execution = self.decoders.executed.decode(payload).map_err(defect)?;
                 self.flow.executed(identity(record.partition, record.offset), &execution)
+            }
+            topic::DEPTH => {
+                let update = self.decoders.depth.decode(payload).map_err(defect)?;
+                self.depth.follow(&update).map_err(|what| (Invariant::ViewIsFold, what))
             }
             topic::SETTLED => {
                 let settlement = self.decoders.settled.decode(payload).map_err(defect)?;
@@ -279,6 +290,7 @@ impl Auditor {
     /// When everything is at rest: all is told, all is settled, all is shown.
     pub(crate) fn at_rest(&self, broker: &Broker, timescale: &Store, clickhouse: &Store) -> Checked {
         self.flow.at_rest()?;
+        self.depth.at_rest(&self.flow).map_err(|what| (Invariant::ViewIsFold, what))?;
         self.ledger.at_rest(&self.flow)?;
         self.timescale.at_rest(broker, timescale)?;
         self.clickhouse.at_rest(broker, clickhouse)

@@ -33,7 +33,7 @@ pub(crate) fn check(world: &Rc<World>) -> Checked {
         same(world, &broker, partition, &[topic::VALIDATED, topic::REJECTED], expected)?;
         let runs = self::runs(world, &broker, EXECUTOR_JOURNAL, partition)?;
         let expected = apply(world, &broker, tapeline_executor::NAME, partition, &runs, tapeline_executor::make)?;
-        same(world, &broker, partition, &[topic::EXECUTED], expected)?;
+        same(world, &broker, partition, &[topic::EXECUTED, topic::DEPTH], expected)?;
         let all = Run { topic: topic::EXECUTED.into(), partition, count: 0, next_offset: i64::MAX };
         let expected = apply(world, &broker, tapeline_settler::NAME, partition, &[all], tapeline_settler::make)?;
         same(world, &broker, partition, &[topic::SETTLED], expected)?;

@@ -2,6 +2,7 @@
 
 use super::book::Book;
 use super::candles::{Market, MarketRows};
+use super::depth::{Depth, Told};
 use super::shared::{Shared, mark};
 use super::{FastMap, Part};
 use crate::verify::avro::{WithBytes, read};
@@ -38,10 +39,17 @@ struct Instrument {
     prints: Vec<(i64, i64, i64)>,
     /// Quantity and notional.
     traded: (i128, i128),
+    /// The command of the last event.
+    command_id: i64,
+    /// Whether an iceberg was ever placed in it.
+    has_icebergs: bool,
+    /// Whether the book was what `book.depth` tells last, when the command was done that it tells of.
+    is_shown: bool,
 }
 
 struct Executed<'s> {
     shared: &'s Shared,
+    told: Option<&'s Depth>,
     partition: i32,
     /// How far each view has folded the partition, and the settler has taken it.
     in_timescale: i64,
@@ -60,10 +68,11 @@ struct Executed<'s> {
     is_beyond: bool,
 }
 
-pub(super) fn executed(shared: &Shared, log: &LogReader, partition: i32) -> Result<Part> {
+pub(super) fn executed(shared: &Shared, log: &LogReader, told: &[Depth], partition: i32) -> Result<Part> {
     let table = |table| TableFold::new(table, shared.wanted.clone());
     let mut fold = Executed {
         shared,
+        told: told.get(partition as usize),
         partition,
         in_timescale: shared.timescale.at(topic::EXECUTED, partition),
         in_clickhouse: shared.clickhouse.at(topic::EXECUTED, partition),
@@ -88,6 +97,17 @@ pub(super) fn executed(shared: &Shared, log: &LogReader, partition: i32) -> Resu
 
 fn place(at: &RecordView<'_>) -> String {
     format!("{}, partition {}, offset {}", topic::EXECUTED, at.partition, at.offset)
+}
+
+impl Instrument {
+    /// A book that the log tells no more of, for it keeps a week, is shown if nothing rests in it.
+    fn compare(&mut self, name: &str, told: Option<&Told>) {
+        let resting = self.book.resting(&SmolStr::new(name));
+        self.is_shown |= match told {
+            Some(told) if told.is_known() => told.shows(&resting, self.has_icebergs),
+            _ => resting.bids.is_empty() && resting.asks.is_empty(),
+        };
+    }
 }
 
 impl Executed<'_> {
@@ -172,7 +192,10 @@ impl Executed<'_> {
         let is_iceberg = |order: &OrderState<'_>| shared.commands.has(order.order_id, mark::ICEBERG);
         let order = execution.order.as_ref().map(|order| &order.value);
         let maker = execution.maker.as_ref().map(|maker| &maker.value);
-        let book = &mut self.instrument(name).book;
+        self.compare_depth(name, execution.command_id);
+        let instrument = self.instrument(name);
+        instrument.has_icebergs |= order.is_some_and(is_iceberg);
+        let book = &mut instrument.book;
         let violation = match (execution.kind, order, maker) {
             (ExecutionKind::Traded, Some(taker), Some(maker)) => {
                 book.trades += 1;
@@ -194,6 +217,19 @@ impl Executed<'_> {
         };
         if let Some(violation) = violation {
             self.part.findings.priority.violation(|| format!("{}: {name}: {violation}", place(at)));
+        }
+    }
+
+    /// Before the first event of another command: is the book as it was told by the last that is told of it? Beyond the end of
+    /// `book.depth` as it was read, more may have happened.
+    fn compare_depth(&mut self, name: &str, next_command_id: i64) {
+        let told = self.told.and_then(|depth| depth.books.get(name));
+        let instrument = self.instrument(name);
+        if instrument.command_id != next_command_id {
+            if told.is_some_and(|told| told.command_id == Some(instrument.command_id)) {
+                instrument.compare(name, told);
+            }
+            instrument.command_id = next_command_id;
         }
     }
 
@@ -259,7 +295,11 @@ impl Executed<'_> {
             *self.part.flow.orders.entry(open.status.symbol()).or_default() += 1;
         }
         let mut rows = MarketRows::new(self.shared.wanted.clone());
-        for (name, instrument) in self.instruments {
+        for (name, mut instrument) in self.instruments {
+            instrument.compare(&name, self.told.and_then(|depth| depth.books.get(&name)));
+            if !instrument.is_shown {
+                self.part.depth.violation(|| format!("{name}: {} does not tell what its book holds", topic::DEPTH));
+            }
             self.part.books.push(instrument.book.resting(&name));
             rows.add(OWN_VENUE, &name, instrument.market);
             if !instrument.prints.is_empty() {

@@ -9,6 +9,7 @@
 mod book;
 mod candles;
 mod commands;
+mod depth;
 mod executed;
 mod flow;
 mod interner;
@@ -21,6 +22,7 @@ pub use book::RestingBook;
 pub use flow::Flow;
 pub(super) use shared::Shared;
 
+use super::VIEWS;
 use super::finding::{Finding, Findings};
 use super::log::LogReader;
 use super::parallel::{Task, run_all};
@@ -28,6 +30,7 @@ use super::tables::{TABLES, Table};
 use super::writer::TableFold;
 use anyhow::Result;
 use commands::Reservations;
+use depth::Depth;
 use settled::Balance;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap};
@@ -40,19 +43,34 @@ type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 type Balances = HashMap<(SmolStr, SmolStr), Balance>;
 
 /// What one worker found in one partition.
-#[derive(Default)]
 struct Part {
     findings: Findings,
+    depth: Finding,
     flow: Flow,
     books: Vec<RestingBook>,
     balances: Balances,
     tables: Vec<TableFold>,
 }
 
+impl Default for Part {
+    fn default() -> Self {
+        Self {
+            findings: Findings::default(),
+            depth: Finding::new(VIEWS),
+            flow: Flow::default(),
+            books: Vec::new(),
+            balances: Balances::default(),
+            tables: Vec::new(),
+        }
+    }
+}
+
 /// What the log says.
 pub(super) struct Fold {
     /// Invariants 1 to 5.
     pub(super) findings: Vec<Finding>,
+    /// Of the sixth what concerns `book.depth`, a view that is a topic.
+    pub(super) depth: Finding,
     pub(super) flow: Flow,
     pub(super) books: Vec<RestingBook>,
     /// What each table must hold.
@@ -81,10 +99,17 @@ pub(super) fn fold(shared: &Shared, log: &LogReader) -> Result<Fold> {
         reserved.push(reservations);
     }
 
+    let mut third: Vec<Task<'_, Depth>> = Vec::new();
+    for partition in partitions(topic::DEPTH) {
+        let until = shared.cut.ends.at(topic::DEPTH, partition);
+        third.push(Box::new(move || depth::depth(VIEWS, log, partition, until)));
+    }
+    let told = &run_all(third)?;
+
     let reserved = &reserved;
     let mut second: Vec<Task<'_, Part>> = Vec::new();
     for partition in partitions(topic::EXECUTED) {
-        second.push(Box::new(move || executed::executed(shared, log, partition)));
+        second.push(Box::new(move || executed::executed(shared, log, told, partition)));
     }
     for partition in partitions(topic::SETTLED) {
         second.push(Box::new(move || settled::settled(shared, log, reserved, partition)));
@@ -93,7 +118,11 @@ pub(super) fn fold(shared: &Shared, log: &LogReader) -> Result<Fold> {
         second.push(Box::new(move || market::market(shared, log, partition)));
     }
     parts.extend(run_all(second)?);
-    Ok(combine(shared, parts))
+    let mut fold = combine(shared, parts);
+    told.iter().for_each(|depth| fold.depth.merge(depth.finding.clone()));
+    fold.depth.checked =
+        format!("{} books of {}", told.iter().map(|depth| depth.books.len()).sum::<usize>(), topic::DEPTH);
+    Ok(fold)
 }
 
 fn combine(shared: &Shared, parts: Vec<Part>) -> Fold {
@@ -105,9 +134,11 @@ fn combine(shared: &Shared, parts: Vec<Part>) -> Fold {
         }
     };
     let (mut findings, mut flow, mut books) = (Findings::default(), Flow::default(), Vec::new());
+    let mut depth = Finding::new(VIEWS);
     let mut balances = Balances::new();
     for part in parts {
         findings.merge(part.findings);
+        depth.merge(part.depth);
         flow.merge(part.flow);
         books.extend(part.books);
         part.tables.into_iter().for_each(&mut merge);
@@ -128,5 +159,5 @@ fn combine(shared: &Shared, parts: Vec<Part>) -> Fold {
     let quotes = flow.executions.get(tapeline_schemas::wire::ExecutionKind::Quoted.symbol()).copied().unwrap_or(0);
     findings.priority.checked = format!("{} trades, {quotes} quotes", flow.trades);
     books.sort_by(|one, other| one.instrument.cmp(&other.instrument));
-    Fold { findings: findings.into_vec(), flow, books, tables }
+    Fold { findings: findings.into_vec(), depth, flow, books, tables }
 }
