@@ -6,7 +6,7 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use std::collections::BTreeMap;
 
 /// What each crate may use of the workspace, tests aside.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("tapeline-domain", &[]),
     ("tapeline-schemas", &["tapeline-domain"]),
     ("tapeline-runtime", &["tapeline-domain", "tapeline-schemas"]),
@@ -17,6 +17,8 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("tapeline-timescale", BELOW_PROCESSORS),
     ("tapeline-clickhouse", BELOW_PROCESSORS),
     ("tapeline-replay", BELOW_PROCESSORS),
+    // Pure rules: no Kafka, no runtime.
+    ("tapeline-identity", &["tapeline-schemas"]),
     ("tapeline-cli", EVERYTHING),
     ("tapeline-sim", EVERYTHING),
 ];
@@ -32,6 +34,7 @@ const EVERYTHING: &[&str] = &[
     "tapeline-timescale",
     "tapeline-clickhouse",
     "tapeline-replay",
+    "tapeline-identity",
 ];
 /// Crates that only test, and may use everything.
 const TESTS: [&str; 2] = ["tapeline-tests", "tapeline-fuzz"];
