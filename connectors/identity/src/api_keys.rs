@@ -1,4 +1,5 @@
-//! API keys: `tlk_<id>_<secret>`, for programs. Only the SHA-256 of the secret is kept; 160 random bits need no slow hash.
+//! API keys: `tlk_<id>_<secret>`, for programs. Only the SHA-256 of the secret is kept; 160 random bits need no slow
+//! hash.
 
 use crate::directory::Directory;
 use crate::ids;
@@ -12,7 +13,8 @@ use tapeline_schemas::wire::{IdentityKey, IdentityScope as Scope};
 /// How an API key begins, so that scanners of source code find one that was committed.
 pub const PREFIX: &str = "tlk_";
 
-const SECRET_BYTES: usize = 32;
+/// 160 random bits.
+const SECRET_SIGNS: usize = 32;
 const MAX_DAYS: i64 = 365;
 const DAY_MS: i64 = 86_400_000;
 /// A user's keys that count at the same time.
@@ -61,7 +63,7 @@ pub fn create(
     if directory.keys_of(&principal.user_id, now_ms).len() >= MAX_KEYS {
         return Err(Refusal::new(Code::TooManyKeys, "a user has at most 50 API keys; revoke one that is not in use"));
     }
-    let secret = ids::base64(&ids::random::<SECRET_BYTES>(rng));
+    let secret = ids::signs::<SECRET_SIGNS>(rng);
     let mut scopes = request.scopes.clone();
     scopes.sort_unstable();
     scopes.dedup();
@@ -99,15 +101,11 @@ fn check(request: &NewKey) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// [`Code::SessionNeeded`]; [`Code::UnknownKey`] if the user has no such key that counts.
-pub fn revoke(
-    directory: &Directory,
-    principal: &Principal,
-    key_id: &str,
-    now_ms: i64,
-) -> Result<IdentityKey, Refusal> {
+pub fn revoke(directory: &Directory, principal: &Principal, key_id: &str, now_ms: i64) -> Result<IdentityKey, Refusal> {
     principal.session()?;
     let own = directory.keys_of(&principal.user_id, now_ms).into_iter().find(|key| key.key_id == key_id);
-    let own = own.ok_or_else(|| Refusal::new(Code::UnknownKey, "there is no such API key; list them to see their ids"))?;
+    let own =
+        own.ok_or_else(|| Refusal::new(Code::UnknownKey, "there is no such API key; list them to see their ids"))?;
     Ok(IdentityKey { revoked_ms: Some(now_ms), ..own.clone() })
 }
 

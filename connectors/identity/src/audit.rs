@@ -59,12 +59,18 @@ impl Audit<'_> {
             Self::SecondFactor { user_id } => (Kind::SecondFactor, *user_id, None, "showed a passkey".into()),
             Self::Refresh { user_id } => (Kind::Refresh, *user_id, None, "refreshed".into()),
             Self::LogOut { user_id } => (Kind::LogOut, Some(user_id), None, "logged out".into()),
-            Self::PasskeyAdded { user_id, label } => (Kind::PasskeyAdded, Some(user_id), None, format!("passkey {label}")),
+            Self::PasskeyAdded { user_id, label } => {
+                (Kind::PasskeyAdded, Some(user_id), None, format!("passkey {label}"))
+            }
             Self::PasskeyRemoved { user_id, credential_id } => {
                 (Kind::PasskeyRemoved, Some(user_id), None, format!("passkey {credential_id}"))
             }
-            Self::KeyCreated { user_id, key_id } => (Kind::KeyCreated, Some(user_id), None, format!("API key {key_id}")),
-            Self::KeyRevoked { user_id, key_id } => (Kind::KeyRevoked, Some(user_id), None, format!("API key {key_id}")),
+            Self::KeyCreated { user_id, key_id } => {
+                (Kind::KeyCreated, Some(user_id), None, format!("API key {key_id}"))
+            }
+            Self::KeyRevoked { user_id, key_id } => {
+                (Kind::KeyRevoked, Some(user_id), None, format!("API key {key_id}"))
+            }
             Self::UserChanged { user_id, what } => (Kind::UserChanged, Some(user_id), None, (*what).into()),
         }
     }

@@ -36,10 +36,7 @@ impl Default for LoginGuard {
 
 impl LoginGuard {
     fn with_capacity(buckets: usize) -> Self {
-        Self {
-            logins: Buckets::new(TRIES_BY_LOGIN, buckets),
-            addresses: Buckets::new(TRIES_BY_ADDRESS, buckets),
-        }
+        Self { logins: Buckets::new(TRIES_BY_LOGIN, buckets), addresses: Buckets::new(TRIES_BY_ADDRESS, buckets) }
     }
 
     /// Counts a try; called before the password is looked at.

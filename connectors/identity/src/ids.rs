@@ -9,8 +9,6 @@ use subtle::ConstantTimeEq;
 
 /// 32 signs, so that five random bits are one of them without bias. No letter looks like a digit.
 const SIGNS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Signs of a short identity: 60 bits.
-const SHORT_SIGNS: usize = 12;
 /// Bytes of a long identity.
 pub(crate) const ID_BYTES: usize = 16;
 
@@ -25,10 +23,14 @@ pub(crate) fn long(rng: &mut impl CryptoRng) -> SmolStr {
     base64(&random::<ID_BYTES>(rng)).into()
 }
 
-/// Lower-case letters and digits, short enough to be read out.
+/// A short identity: 60 random bits in twelve signs.
 pub(crate) fn short(rng: &mut impl CryptoRng) -> SmolStr {
-    let bytes: [u8; SHORT_SIGNS] = random(rng);
-    bytes.iter().map(|byte| char::from(SIGNS[usize::from(byte & 31)])).collect()
+    signs::<12>(rng).into()
+}
+
+/// Lower-case letters and digits, of five random bits each.
+pub(crate) fn signs<const N: usize>(rng: &mut impl CryptoRng) -> String {
+    random::<N>(rng).iter().map(|byte| char::from(SIGNS[usize::from(byte & 31)])).collect()
 }
 
 /// URL-safe base64 without padding.

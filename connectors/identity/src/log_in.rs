@@ -51,7 +51,12 @@ impl Candidate {
     /// [`Code::WrongCredentials`], the same for a wrong login and a wrong password.
     pub fn verify(self, password: &str) -> Result<Proven, Refusal> {
         let right = password::verify(password, &self.hash);
-        let wrong = || Refusal::new(Code::WrongCredentials, "login or password is wrong; mind upper and lower case of the password");
+        let wrong = || {
+            Refusal::new(
+                Code::WrongCredentials,
+                "login or password is wrong; mind upper and lower case of the password",
+            )
+        };
         match self.user_id {
             Some(user_id) if right => Ok(Proven { user_id, hash: self.hash }),
             _ => Err(wrong()),
@@ -67,7 +72,8 @@ impl Proven {
 
     fn user<'a>(&self, directory: &'a Directory) -> Result<&'a IdentityUser, Refusal> {
         let user = directory.user(&self.user_id).filter(|user| user.password_hash == self.hash);
-        let user = user.ok_or_else(|| Refusal::new(Code::WrongCredentials, "the password was just changed; log in anew"))?;
+        let user =
+            user.ok_or_else(|| Refusal::new(Code::WrongCredentials, "the password was just changed; log in anew"))?;
         if user.status != Status::Active {
             return Err(Refusal::new(Code::UserDisabled, "the user is disabled; ask operations"));
         }

@@ -49,7 +49,8 @@ pub fn authenticate(directory: &Directory, bearer: &str, now_ms: i64) -> Result<
         return by_key(directory, bearer, now_ms);
     }
     let claims = directory.verifier().verify(bearer, now_ms);
-    let claims = claims.map_err(|error| Refusal::new(Code::InvalidToken, format!("{error}; refresh it or log in again")))?;
+    let claims =
+        claims.map_err(|error| Refusal::new(Code::InvalidToken, format!("{error}; refresh it or log in again")))?;
     if directory.session(&claims.sid).is_some_and(|session| session.ended.is_some()) {
         return Err(Refusal::session_over());
     }
@@ -57,7 +58,8 @@ pub fn authenticate(directory: &Directory, bearer: &str, now_ms: i64) -> Result<
         return Err(Refusal::session_over());
     }
     let named = |all: &[Role], name: &String| all.iter().copied().find(|role| role.symbol().eq_ignore_ascii_case(name));
-    let scoped = |all: &[Scope], name: &String| all.iter().copied().find(|scope| scope.symbol().eq_ignore_ascii_case(name));
+    let scoped =
+        |all: &[Scope], name: &String| all.iter().copied().find(|scope| scope.symbol().eq_ignore_ascii_case(name));
     Ok(Principal {
         user_id: claims.sub.into(),
         account: claims.account.into(),
@@ -71,9 +73,8 @@ pub fn authenticate(directory: &Directory, bearer: &str, now_ms: i64) -> Result<
 
 fn by_key(directory: &Directory, api_key: &str, now_ms: i64) -> Result<Principal, Refusal> {
     let key = api_keys::find(directory, api_key, now_ms);
-    let key = key.ok_or_else(|| {
-        Refusal::new(Code::InvalidToken, "the API key is wrong, expired or revoked; make a new one")
-    })?;
+    let key = key
+        .ok_or_else(|| Refusal::new(Code::InvalidToken, "the API key is wrong, expired or revoked; make a new one"))?;
     Ok(Principal {
         user_id: key.user_id.clone(),
         account: key.account.clone(),
@@ -121,7 +122,10 @@ impl Principal {
         if fresh || !has_passkeys {
             return Ok(());
         }
-        Err(Refusal::new(Code::SecondFactorNeeded, "show a passkey again: POST /v1/second-factor/options, then repeat this"))
+        Err(Refusal::new(
+            Code::SecondFactorNeeded,
+            "show a passkey again: POST /v1/second-factor/options, then repeat this",
+        ))
     }
 
     /// Whether it may withdraw: the scope, and for a session of a user with passkeys a fresh second factor. An API key with the

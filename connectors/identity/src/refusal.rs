@@ -30,6 +30,7 @@ pub enum Code {
     UnknownPasskey,
     PasskeyKnown,
     TooManyPasskeys,
+    Behind,
     ChangedMeanwhile,
     Internal,
 }
@@ -62,6 +63,7 @@ impl Code {
             Self::UnknownPasskey => "unknown_passkey",
             Self::PasskeyKnown => "passkey_known",
             Self::TooManyPasskeys => "too_many_passkeys",
+            Self::Behind => "behind",
             Self::ChangedMeanwhile => "changed_meanwhile",
             Self::Internal => "internal",
         }

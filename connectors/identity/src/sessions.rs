@@ -107,13 +107,10 @@ pub fn open(
 /// What a refresh token leads to at `now_ms`.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] if it is none, [`Code::Expired`] if its session is over or its user disabled.
-pub fn refresh(
-    directory: &Directory,
-    token: &str,
-    now_ms: i64,
-    rng: &mut impl CryptoRng,
-) -> Result<Refresh, Refusal> {
+/// [`Code::InvalidToken`] if it is none, [`Code::Expired`] if its session is over or its user disabled. [`Code::Behind`] if it is
+/// of a later generation than this gateway knows: it reads to the log's end and asks once more; what is then still ahead is
+/// made up. A client that threw its token away for being late would never notice that a thief has a newer one.
+pub fn refresh(directory: &Directory, token: &str, now_ms: i64, rng: &mut impl CryptoRng) -> Result<Refresh, Refusal> {
     let invalid = || Refusal::new(Code::InvalidToken, "the refresh token is not valid; log in again");
     let token = RefreshToken::parse(token).ok_or_else(invalid)?;
     let session = directory.session(&token.family_id).ok_or_else(invalid)?;
@@ -127,13 +124,18 @@ pub fn refresh(
         let text = "the refresh token was used before; the session is ended, log in again";
         return Ok(Refresh::Reused(ended(session, SessionEnd::TokenReused), Refusal::new(Code::TokenReused, text)));
     }
+    if token.generation > session.generation {
+        let text = "this gateway has not read of your last refresh yet; show the same token again";
+        return Err(Refusal { retry_after_s: Some(1), ..Refusal::new(Code::Behind, text) });
+    }
     Err(invalid())
 }
 
 fn in_grace(session: &IdentitySession, token: &RefreshToken, now_ms: i64) -> bool {
     let previous = session.previous_hash.as_ref();
     // Clocks of two gateways differ, so the rotation may seem to lie ahead; by more than the grace it can't.
-    previous.is_some_and(|previous| ids::same(previous, &token.hash)) && now_ms.abs_diff(session.rotated_ms) <= GRACE_MS as u64
+    previous.is_some_and(|previous| ids::same(previous, &token.hash))
+        && now_ms.abs_diff(session.rotated_ms) <= GRACE_MS as u64
 }
 
 fn rotated(session: &IdentitySession, now_ms: i64, rng: &mut impl CryptoRng) -> Result<Opened, Refusal> {

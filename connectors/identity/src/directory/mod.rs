@@ -91,7 +91,9 @@ impl Applied {
                 Code::ChangedMeanwhile,
                 "the same was changed by another request at the same time; look at it and try again",
             )),
-            Self::Impossible => Err(Refusal::internal("the gateway wrote a record that can't be true", "it was ignored")),
+            Self::Impossible => {
+                Err(Refusal::internal("the gateway wrote a record that can't be true", "it was ignored"))
+            }
         }
     }
 }
@@ -125,9 +127,10 @@ impl Directory {
             Event::Signer(signer) => self.verifier.apply(signer),
         };
         let at = (event.topic(), event.key().clone());
-        match self.state(at.0, &at.1) {
-            Some(state) if state != *event => drop(self.unsaid.insert(at)),
-            _ => drop(self.unsaid.remove(&at)),
+        if self.state(at.0, &at.1).is_some_and(|state| !says(event, &state)) {
+            self.unsaid.insert(at);
+        } else {
+            self.unsaid.remove(&at);
         }
         applied
     }
@@ -136,7 +139,7 @@ impl Directory {
     /// read all topics to their ends, and again after each record that was not [`Applied::Taken`] or [`Applied::Known`].
     /// Several gateways may publish the same: it does no harm.
     pub fn repairs(&self) -> Vec<Event> {
-        self.unsaid.iter().filter_map(|(topic, key)| self.state(topic, key)).collect()
+        self.unsaid.iter().filter_map(|(topic, key)| self.state(topic, key)).map(repair).collect()
     }
 
     fn state(&self, of: &str, key: &str) -> Option<Event> {
@@ -201,9 +204,31 @@ impl Directory {
         let before_ms = now_ms.saturating_sub(KEPT_AFTER_END_MS);
         self.sessions.forget_expired(before_ms);
         self.verifier.forget_expired(before_ms);
-        let gone: Vec<_> =
-            self.unsaid.iter().filter(|(topic, key)| self.state(topic, key).is_none()).cloned().collect();
-        gone.iter().for_each(|at| drop(self.unsaid.remove(at)));
+        let mut unsaid = std::mem::take(&mut self.unsaid);
+        unsaid.retain(|(topic, key)| self.state(topic, key).is_some());
+        self.unsaid = unsaid;
+    }
+}
+
+/// Whether a reader that finds `last` alone comes to know what matters of `state`. Two ends are as good as each other: gateways
+/// that had seen them in different orders would else write against one another without end.
+fn says(last: &Event, state: &Event) -> bool {
+    match (last, state) {
+        (Event::User(last), Event::User(state)) if state.status == Status::Void => last.status == Status::Void,
+        (Event::Session(last), Event::Session(state)) if state.ended.is_some() => last.ended.is_some(),
+        (Event::Key(last), Event::Key(state)) if state.revoked_ms.is_some() => last.revoked_ms.is_some(),
+        (last, state) => last == state,
+    }
+}
+
+/// What is published of a state that the log's last record does not say. A user's gets the next revision: a gateway for which
+/// compaction has left only the record that lost takes it too. All other states win by themselves.
+fn repair(state: Event) -> Event {
+    match state {
+        Event::User(user) if user.status != Status::Void => {
+            Event::User(IdentityUser { revision: user.revision.saturating_add(1), ..user })
+        }
+        state => state,
     }
 }
 

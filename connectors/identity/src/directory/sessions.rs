@@ -66,6 +66,5 @@ fn is_next(current: &IdentitySession, session: &IdentitySession) -> bool {
         return true;
     }
     let follows = session.generation == current.generation.saturating_add(1);
-    session.generation > current.generation
-        && (!follows || session.previous_hash.as_ref() == Some(&current.token_hash))
+    session.generation > current.generation && (!follows || session.previous_hash.as_ref() == Some(&current.token_hash))
 }

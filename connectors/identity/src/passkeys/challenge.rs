@@ -10,8 +10,7 @@ use smol_str::SmolStr;
 
 const LIFE_S: i64 = 120;
 
-pub(super) const KIND: Kind =
-    Kind { typ: "tapeline-ceremony+jwt", audience: "tapeline-ceremony", life_s: LIFE_S };
+pub(super) const KIND: Kind = Kind { typ: "tapeline-ceremony+jwt", audience: "tapeline-ceremony", life_s: LIFE_S };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

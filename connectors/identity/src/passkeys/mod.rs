@@ -29,7 +29,8 @@ use std::num::NonZeroU32;
 use tapeline_schemas::wire::{IdentityPasskey, IdentityUser};
 use webauthn_rp::bin::{Decode, Encode};
 use webauthn_rp::request::auth::{
-    AuthenticationVerificationOptions, NonDiscoverableAuthenticationServerState, NonDiscoverableCredentialRequestOptions,
+    AuthenticationVerificationOptions, NonDiscoverableAuthenticationServerState,
+    NonDiscoverableCredentialRequestOptions,
 };
 use webauthn_rp::request::register::{
     Nickname, PublicKeyCredentialCreationOptions, PublicKeyCredentialUserEntity, RegistrationServerState,
@@ -308,8 +309,7 @@ impl RelyingParty {
             error_on_unsolicited_extensions: false,
             ..Default::default()
         };
-        let changed =
-            server.verify(&self.id, &response, &mut credential, &options).map_err(|error| failed(&error))?;
+        let changed = server.verify(&self.id, &response, &mut credential, &options).map_err(|error| failed(&error))?;
         let user = if changed {
             let mut user = users::next(user, now_ms);
             user.passkeys[known].state = convert::state(credential.dynamic_state())?;
@@ -357,6 +357,3 @@ fn no_ceremony(error: &dyn std::fmt::Display) -> Refusal {
 fn failed(why: &dyn std::fmt::Display) -> Refusal {
     Refusal::new(Code::SecondFactorFailed, format!("the passkey was not accepted: {why}; try again"))
 }
-
-#[cfg(test)]
-mod tests;
