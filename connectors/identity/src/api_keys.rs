@@ -8,6 +8,7 @@ use crate::refusal::{Code, Refusal};
 use crate::sign_up::is_label;
 use rand_core::CryptoRng;
 use serde_bytes::ByteBuf;
+use std::fmt;
 use tapeline_schemas::wire::{IdentityKey, IdentityScope as Scope};
 
 /// How an API key begins, so that scanners of source code find one that was committed.
@@ -34,12 +35,19 @@ pub struct NewKey {
 }
 
 /// A new key.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Created {
     /// To be published; only then does the key count.
     pub record: IdentityKey,
     /// For the client, shown once. Nowhere else is it kept.
     pub api_key: String,
+}
+
+impl fmt::Debug for Created {
+    /// Without the key's text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Created({:?})", self.record)
+    }
 }
 
 /// Makes a key for the user of a session. One that may withdraw asks for the second factor, if the user has passkeys: the key

@@ -14,6 +14,7 @@ use crate::refusal::{Code, Refusal};
 use rand_core::CryptoRng;
 use serde_bytes::ByteBuf;
 use smol_str::SmolStr;
+use std::fmt;
 use tapeline_schemas::wire::{IdentitySession, SessionEnd};
 
 /// How long a session lasts, however often it is refreshed.
@@ -25,12 +26,19 @@ const SECRET_BYTES: usize = 32;
 const TOKEN_BYTES: usize = ID_BYTES + 8 + SECRET_BYTES;
 
 /// A session's new state, and the token that belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Opened {
     /// To be published; only then does the token count.
     pub record: IdentitySession,
     /// For the client. Nowhere else is it kept.
     pub refresh_token: String,
+}
+
+impl fmt::Debug for Opened {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opened({:?})", self.record)
+    }
 }
 
 /// What a refresh token leads to.
