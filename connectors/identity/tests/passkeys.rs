@@ -9,7 +9,9 @@ use support::authenticator::{Authenticator, ORIGIN};
 use support::{HOUR_MS, PASSWORD, World};
 use tapeline_identity::log_in::{self, Candidate, LogIn};
 use tapeline_identity::passkeys::{Answer, Options, RelyingParty, Shown};
-use tapeline_identity::{Applied, Code, Event, Principal, Refusal, Signer, TokenError, authenticate, sessions, users};
+use tapeline_identity::{
+    Applied, Code, Directory, Event, Principal, Refusal, Signer, TokenError, authenticate, sessions, users,
+};
 use tapeline_schemas::wire::IdentityUser;
 
 const TWO_MINUTES_MS: i64 = 120_000;
@@ -222,6 +224,14 @@ fn a_challenge_is_for_one_purpose_one_session_and_two_minutes() {
     for other in [&log_in, &fresh] {
         assert_eq!(code(finish_registration(&world, &principal, &other.challenge, &created)), invalid);
     }
+    // A gateway that has not read of the session yet must not take the question of a session for that of a log-in.
+    let mut late = Directory::default();
+    late.apply(&Event::Signer(world.signer.record().clone()));
+    late.apply(&Event::User(world.user().clone()));
+    let answer = Answer { challenge: &fresh.challenge, credential: &asked };
+    assert_eq!(code(world.relying_party.finish_log_in(&late, &answer, world.now_ms)), invalid);
+    let answer = Answer { challenge: &log_in.challenge, credential: &shown };
+    assert!(world.relying_party.finish_log_in(&late, &answer, world.now_ms).is_ok());
     // Another session, another user.
     let via = tapeline_identity::principal::Via::Session("another".into());
     let elsewhere = Principal { via, ..principal.clone() };
