@@ -67,6 +67,11 @@ wire_schema! {
     wire::Tick => "clock",
     wire::JournalEntry => "journal",
     wire::SnapshotPart => "snapshot",
+    wire::IdentityUser => "identity.users",
+    wire::IdentitySession => "identity.sessions",
+    wire::IdentityKey => "identity.keys",
+    wire::IdentitySigner => "identity.signers",
+    wire::GatewayAudit => "gateway.audit",
 }
 
 fn limit_memory() {

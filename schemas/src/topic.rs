@@ -20,6 +20,16 @@ pub const ACCOUNTS: &str = "reference.accounts";
 pub const MARKET_TICKS: &str = "market.ticks";
 /// Ticks that say that time passes, one to each partition.
 pub const CLOCK: &str = "clock";
+/// Users of the gateway, compacted, keyed by user id.
+pub const IDENTITY_USERS: &str = "identity.users";
+/// Families of refresh tokens, compacted, keyed by family id.
+pub const IDENTITY_SESSIONS: &str = "identity.sessions";
+/// API keys, compacted, keyed by key id.
+pub const IDENTITY_KEYS: &str = "identity.keys";
+/// Public halves of the gateways' signing keys, compacted, keyed by kid.
+pub const IDENTITY_SIGNERS: &str = "identity.signers";
+/// What was done with users, sessions and keys, keyed by user id or address.
+pub const GATEWAY_AUDIT: &str = "gateway.audit";
 
 /// Ending of a dead-letter topic's name: `orders.dlq` holds what could not be read from `orders`.
 pub const DEAD_LETTER_SUFFIX: &str = ".dlq";

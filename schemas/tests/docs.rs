@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use support::schemas;
 
 /// Whole numbers without a unit: identities, positions and counts.
-const PLAIN_NUMBERS: [&str; 12] = [
+const PLAIN_NUMBERS: [&str; 15] = [
     "sequence",
     "partition",
     "count",
@@ -22,6 +22,9 @@ const PLAIN_NUMBERS: [&str; 12] = [
     "checksum",
     "format",
     "image_bytes",
+    "generation",
+    "revision",
+    "transports",
 ];
 
 #[test]

@@ -6,7 +6,7 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use std::collections::BTreeMap;
 
 /// What each crate may use of the workspace, tests aside.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("tapeline-domain", &[]),
     ("tapeline-schemas", &["tapeline-domain"]),
     ("tapeline-runtime", &["tapeline-domain", "tapeline-schemas"]),
@@ -17,11 +17,15 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("tapeline-timescale", BELOW_PROCESSORS),
     ("tapeline-clickhouse", BELOW_PROCESSORS),
     ("tapeline-replay", BELOW_PROCESSORS),
-    ("tapeline-gateway", BELOW_PROCESSORS),
+    ("tapeline-gateway", GATEWAY),
+    // Pure rules: no Kafka, no runtime.
+    ("tapeline-identity", &["tapeline-schemas"]),
     ("tapeline-cli", EVERYTHING),
     ("tapeline-sim", EVERYTHING),
 ];
 const BELOW_PROCESSORS: &[&str] = &["tapeline-domain", "tapeline-schemas", "tapeline-runtime", "tapeline-kafka"];
+const GATEWAY: &[&str] =
+    &["tapeline-domain", "tapeline-schemas", "tapeline-runtime", "tapeline-kafka", "tapeline-identity"];
 const EVERYTHING: &[&str] = &[
     "tapeline-domain",
     "tapeline-schemas",
@@ -33,6 +37,7 @@ const EVERYTHING: &[&str] = &[
     "tapeline-timescale",
     "tapeline-clickhouse",
     "tapeline-replay",
+    "tapeline-identity",
 ];
 /// Crates that only test, and may use everything.
 const TESTS: [&str; 2] = ["tapeline-tests", "tapeline-fuzz"];

@@ -54,6 +54,11 @@ fn names_in_code_are_declared() {
         topic::ACCOUNTS,
         topic::MARKET_TICKS,
         topic::CLOCK,
+        topic::IDENTITY_USERS,
+        topic::IDENTITY_SESSIONS,
+        topic::IDENTITY_KEYS,
+        topic::IDENTITY_SIGNERS,
+        topic::GATEWAY_AUDIT,
     ] {
         let topic = real().topic(name).cloned().unwrap_or_else(|| panic!("{name} is not in topology.toml"));
         assert_eq!(topic.schema.as_deref(), Some(name));
@@ -418,9 +423,10 @@ fn topics_get_their_final_configuration() {
 #[test]
 fn each_topic_that_components_read_has_a_dead_letter_topic() {
     let all = real().topics_with_dlq();
-    assert_eq!(all.len(), 14 + 9);
+    assert_eq!(all.len(), 19 + 9);
     // Which only connectors read.
-    let shown = ["book.depth"];
+    let shown =
+        ["book.depth", "identity.users", "identity.sessions", "identity.keys", "identity.signers", "gateway.audit"];
     for topic in real().topics {
         let dlq = topic.dead_letter_topic();
         assert_eq!(dlq.is_none(), real().is_own(&topic.name) || shown.contains(&topic.name.as_str()), "{}", topic.name);

@@ -2,18 +2,22 @@
 //!
 //! The domain has its own types; [`crate::Unfit`] is what a conversion says when a record can't be one of them.
 
+mod audit;
 mod command;
 mod depth;
 mod execution;
+mod identity;
 mod journal;
 mod market;
 mod reference;
 mod settlement;
 mod snapshot;
 
+pub use audit::*;
 pub use command::*;
 pub use depth::*;
 pub use execution::*;
+pub use identity::*;
 pub use journal::*;
 pub use market::*;
 pub use reference::*;

@@ -29,6 +29,11 @@ pub(crate) fn each_wire_type(check: &mut impl Check) {
     check.check::<wire::Tick>("clock");
     check.check::<wire::JournalEntry>("journal");
     check.check::<wire::SnapshotPart>("snapshot");
+    check.check::<wire::IdentityUser>("identity.users");
+    check.check::<wire::IdentitySession>("identity.sessions");
+    check.check::<wire::IdentityKey>("identity.keys");
+    check.check::<wire::IdentitySigner>("identity.signers");
+    check.check::<wire::GatewayAudit>("gateway.audit");
 }
 
 /// `schemas/`.
