@@ -1,5 +1,5 @@
 /** Small parts that every page uses. */
-import type { ComponentChildren, JSX } from "preact";
+import type { AnchorHTMLAttributes, ComponentChildren, TargetedKeyboardEvent } from "preact";
 import { useId } from "preact/hooks";
 import type { Side } from "../api/types";
 import { go } from "../router";
@@ -7,7 +7,7 @@ import { go } from "../router";
 type Children = { children?: ComponentChildren };
 
 /** A link that changes the page without loading it. */
-export function Link({ href, children, ...rest }: { href: string } & Children & JSX.HTMLAttributes<HTMLAnchorElement>) {
+export function Link({ href, children, ...rest }: { href: string } & Children & AnchorHTMLAttributes) {
   const follow = (event: MouseEvent) => {
     if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
@@ -98,7 +98,7 @@ interface TabsProps<Name extends string> {
 /** A row of tabs: arrow keys move, as the ARIA pattern says. */
 export function Tabs<Name extends string>(props: TabsProps<Name>) {
   const { label, tabs, current, choose, panel } = props;
-  const onKeyDown = (event: JSX.TargetedKeyboardEvent<HTMLDivElement>) => {
+  const onKeyDown = (event: TargetedKeyboardEvent<HTMLDivElement>) => {
     const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     if (step === 0) return;
     event.preventDefault();
@@ -115,7 +115,6 @@ export function Tabs<Name extends string>(props: TabsProps<Name>) {
           key={tab.name}
           type="button"
           role="tab"
-          id={`${panel(tab.name)}-tab`}
           data-tab={tab.name}
           data-testid={props.testid ? `${props.testid}-${tab.name}` : undefined}
           aria-selected={tab.name === current}

@@ -1,6 +1,6 @@
 /** The depth ladder. One stop for Tab; arrow keys walk the levels; Enter or a click takes a level's price. */
 import { signal } from "@preact/signals";
-import type { JSX } from "preact";
+import type { TargetedKeyboardEvent } from "preact";
 import type { Instrument, Side } from "../api/types";
 import { account } from "../live/account";
 import type { LadderRow } from "../live/depth";
@@ -30,7 +30,7 @@ export function Ladder({ instrument }: { instrument: Instrument }) {
   }
   const [price, quantity] = [placesOf(instrument.tick_size), placesOf(instrument.lot_size)];
   const focus = active.value ?? (now.asks.length > 0 ? -1 : 0);
-  const onKeyDown = (event: JSX.TargetedKeyboardEvent<HTMLDivElement>) => {
+  const onKeyDown = (event: TargetedKeyboardEvent<HTMLDivElement>) => {
     const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
     if (step !== 0) {
       event.preventDefault();

@@ -1,6 +1,6 @@
 /** The instrument picker: a combobox with search, prices and the day's change. */
 import { signal } from "@preact/signals";
-import type { JSX } from "preact";
+import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { change24h } from "../live/change";
 import { chosen, follow, followTickers, instruments, instrumentsProblem, tickers } from "../live/market";
@@ -38,7 +38,7 @@ export function Picker() {
     document.getElementById(`pick-${current}`)?.scrollIntoView({ block: "nearest" });
   }, [current, open.value]);
 
-  const onKeyDown = (event: JSX.TargetedKeyboardEvent<HTMLInputElement>) => {
+  const onKeyDown = (event: TargetedKeyboardEvent<HTMLInputElement>) => {
     if (event.key === "Escape") {
       open.value = false;
       text.value = "";
