@@ -1,8 +1,8 @@
 /** Build of the console: hashed files under /assets, a service worker that knows their names, nothing inline. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { defineConfig, type Plugin } from "vite";
-import { mockGateway } from "./dev/mock";
+import type { Plugin } from "vite";
+import { defineConfig } from "vitest/config";
 
 const gateway = process.env.TAPELINE_GATEWAY;
 const PUBLIC = ["/manifest.webmanifest", "/icon.svg", "/icon-192.png", "/icon-512.png"];
@@ -12,6 +12,8 @@ function serviceWorker(): Plugin {
   return {
     name: "tapeline-service-worker",
     apply: "build",
+    // After Vite has made index.html, which is of the shell too.
+    enforce: "post",
     generateBundle(_options, bundle) {
       const hash = createHash("sha256");
       const names = Object.keys(bundle).sort();
@@ -34,10 +36,14 @@ function serviceWorker(): Plugin {
   };
 }
 
-export default defineConfig({
-  plugins: [serviceWorker(), ...(gateway ? [] : [mockGateway()])],
-  esbuild: { jsx: "automatic", jsxImportSource: "preact" },
+export default defineConfig(async ({ command }) => ({
+  // `npm run dev` and `npm run preview` talk to TAPELINE_GATEWAY, or to a small stand-in where none is named.
+  plugins: [
+    serviceWorker(),
+    ...(command === "serve" && !gateway && !process.env.VITEST ? [(await import("./dev/mock")).mockGateway()] : []),
+  ],
+  esbuild: { jsx: "automatic" as const, jsxImportSource: "preact" },
   build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false }, reportCompressedSize: false },
   server: gateway ? { proxy: { "/v1": { target: gateway, ws: true } } } : {},
   test: { include: ["src/**/*.test.ts"] },
-} as Parameters<typeof defineConfig>[0]);
+}));

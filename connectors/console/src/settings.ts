@@ -29,7 +29,8 @@ const systemDark = window.matchMedia("(prefers-color-scheme: dark)");
 export const shownTheme = signal<"dark" | "light">("dark");
 
 function show(): void {
-  const shown = theme.peek() === "system" ? (systemDark.matches ? "dark" : "light") : (theme.peek() as "dark" | "light");
+  const shown =
+    theme.peek() === "system" ? (systemDark.matches ? "dark" : "light") : (theme.peek() as "dark" | "light");
   document.documentElement.dataset.theme = shown;
   document
     .querySelector('meta[name="theme-color"]')

@@ -28,7 +28,10 @@ self.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET" || url.origin !== self.location.origin) return;
   if (FILES.includes(url.pathname)) {
     event.respondWith(caches.match(url.pathname, { cacheName: SHELL }).then((kept) => kept ?? fetch(event.request)));
-  } else if (event.request.mode === "navigate" && !/^\/(v1|metrics|healthz|readyz|\.well-known)(\/|$)/.test(url.pathname)) {
+  } else if (
+    event.request.mode === "navigate" &&
+    !/^\/(v1|metrics|healthz|readyz|\.well-known)(\/|$)/.test(url.pathname)
+  ) {
     event.respondWith(caches.match("/", { cacheName: SHELL }).then((kept) => kept ?? fetch(event.request)));
   }
 });

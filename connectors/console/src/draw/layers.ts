@@ -1,6 +1,8 @@
 /**
  * A layered layout for the pipeline's graph: each node stands right of what it comes from, neighbours stand close.
- * Plain steps for small graphs (tens of nodes): cut cycles, longest-path layers, a few sweeps by the mean of neighbours.
+ * Plain steps for small graphs (tens of nodes): cut cycles, longest-path layers, waypoints for edges that pass layers
+ * (shared by all edges of one node, so that a topic with many readers is one line that branches), a few sweeps by the
+ * mean of neighbours.
  */
 
 export interface Node {
@@ -9,12 +11,15 @@ export interface Node {
 }
 export type Edge = readonly [from: string, to: string];
 
-export interface Placed extends Node {
+export interface Spot {
   layer: number;
+  /** Rows may be halves: each layer is centred. */
   row: number;
 }
 export interface Layout {
-  nodes: Placed[];
+  nodes: (Node & Spot)[];
+  /** Waypoints by the node that they lead away from, in the order of their layers. */
+  waypoints: Map<string, Spot[]>;
   edges: { from: string; to: string; back: boolean }[];
   layers: number;
   rows: number;
@@ -41,7 +46,7 @@ function backEdges(nodes: readonly Node[], edges: readonly Edge[]): Set<Edge> {
   return back;
 }
 
-function layerOf(nodes: readonly Node[], forward: readonly Edge[]): Map<string, number> {
+function layersOf(nodes: readonly Node[], forward: readonly Edge[]): Map<string, number> {
   const layers = new Map(nodes.map((node) => [node.id, 0]));
   // Longest paths; no cycles are left, so as many rounds as there are nodes suffice.
   for (let round = 0; round < nodes.length; round++) {
@@ -64,45 +69,78 @@ function layerOf(nodes: readonly Node[], forward: readonly Edge[]): Map<string, 
   return layers;
 }
 
+const waypoint = (from: string, layer: number) => `${from}@${layer}`;
+
+/** Columns of ids, waypoints included, and the links between neighbouring columns. */
+function columnsOf(nodes: readonly Node[], forward: readonly Edge[], layers: ReadonlyMap<string, number>) {
+  const columns: string[][] = [];
+  const links: Edge[] = [];
+  const put = (layer: number, id: string) => (columns[layer] ??= []).push(id);
+  for (const node of nodes) put(layers.get(node.id) ?? 0, node.id);
+  for (const node of nodes) {
+    const start = layers.get(node.id) ?? 0;
+    const targets = forward.filter(([from]) => from === node.id).map(([, to]) => to);
+    const last = Math.max(start, ...targets.map((to) => layers.get(to) ?? 0));
+    for (let layer = start + 1; layer < last; layer++) {
+      put(layer, waypoint(node.id, layer));
+      links.push([layer === start + 1 ? node.id : waypoint(node.id, layer - 1), waypoint(node.id, layer)]);
+    }
+    for (const to of targets) {
+      const before = (layers.get(to) ?? 0) - 1;
+      links.push([before === start ? node.id : waypoint(node.id, before), to]);
+    }
+  }
+  return { columns: Array.from(columns, (column) => column ?? []), links };
+}
+
+/** Orders each column by where its neighbours stand; the row of each id, centred on 0. */
+function rowsOf(columns: string[][], links: readonly Edge[]): Map<string, number> {
+  const near = new Map<string, string[]>();
+  const join = (a: string, b: string) => near.set(a, [...(near.get(a) ?? []), b]);
+  for (const [a, b] of links) {
+    join(a, b);
+    join(b, a);
+  }
+  const rows = new Map<string, number>();
+  const settle = (column: string[]) => column.forEach((id, index) => rows.set(id, index - (column.length - 1) / 2));
+  columns.forEach(settle);
+  for (let sweep = 0; sweep < 8; sweep++) {
+    for (const column of sweep % 2 === 0 ? columns : [...columns].reverse()) {
+      const pull = new Map(
+        column.map((id) => {
+          const around = near.get(id) ?? [];
+          const sum = around.reduce((total, other) => total + (rows.get(other) ?? 0), 0);
+          return [id, around.length > 0 ? sum / around.length : (rows.get(id) ?? 0)];
+        }),
+      );
+      column.sort((a, b) => (pull.get(a) ?? 0) - (pull.get(b) ?? 0));
+      settle(column);
+    }
+  }
+  return rows;
+}
+
 export function layout(nodes: readonly Node[], edges: readonly Edge[]): Layout {
   const ids = new Set(nodes.map((node) => node.id));
   const known = edges.filter(([from, to]) => ids.has(from) && ids.has(to) && from !== to);
   const back = backEdges(nodes, known);
   const forward = known.filter((edge) => !back.has(edge));
-  const layers = layerOf(nodes, forward);
-  const columns: Node[][] = [];
-  for (const node of nodes) (columns[layers.get(node.id) ?? 0] ??= []).push(node);
-  for (let index = 0; index < columns.length; index++) columns[index] ??= [];
-
-  const place = new Map<string, number>();
-  const spread = () => {
-    for (const column of columns) {
-      column.forEach((node, index) => place.set(node.id, index - (column.length - 1) / 2));
-    }
-  };
-  spread();
-  for (let sweep = 0; sweep < 6; sweep++) {
-    const order = sweep % 2 === 0 ? columns : [...columns].reverse();
-    for (const column of order) {
-      const pull = new Map(
-        column.map((node) => {
-          const near = forward.flatMap(([a, b]) => (a === node.id ? [b] : b === node.id ? [a] : []));
-          const sum = near.reduce((total, id) => total + (place.get(id) ?? 0), 0);
-          return [node.id, near.length > 0 ? sum / near.length : (place.get(node.id) ?? 0)];
-        }),
-      );
-      column.sort((a, b) => (pull.get(a.id) ?? 0) - (pull.get(b.id) ?? 0));
-      column.forEach((node, index) => place.set(node.id, index - (column.length - 1) / 2));
-    }
-  }
+  const layers = layersOf(nodes, forward);
+  const { columns, links } = columnsOf(nodes, forward, layers);
+  const placed = rowsOf(columns, links);
   const rows = Math.max(1, ...columns.map((column) => column.length));
-  const middle = (rows - 1) / 2;
+  const row = (id: string) => (placed.get(id) ?? 0) + (rows - 1) / 2;
+  const waypoints = new Map<string, Spot[]>();
+  for (const { id } of nodes) {
+    const spots: Spot[] = [];
+    for (let layer = (layers.get(id) ?? 0) + 1; placed.has(waypoint(id, layer)); layer++) {
+      spots.push({ layer, row: row(waypoint(id, layer)) });
+    }
+    waypoints.set(id, spots);
+  }
   return {
-    nodes: nodes.map((node) => ({
-      ...node,
-      layer: layers.get(node.id) ?? 0,
-      row: (place.get(node.id) ?? 0) + middle,
-    })),
+    nodes: nodes.map((node) => ({ ...node, layer: layers.get(node.id) ?? 0, row: row(node.id) })),
+    waypoints,
     edges: known.map((edge) => ({ from: edge[0], to: edge[1], back: back.has(edge) })),
     layers: columns.length,
     rows,

@@ -45,7 +45,12 @@ export interface Total {
 export function totals(rows: Analytics["volume"]): Total[] {
   const byInstrument = new Map<string, Total>();
   for (const row of rows) {
-    const total = byInstrument.get(row.instrument) ?? { instrument: row.instrument, volume: 0n, notional: 0n, trades: 0 };
+    const total = byInstrument.get(row.instrument) ?? {
+      instrument: row.instrument,
+      volume: 0n,
+      notional: 0n,
+      trades: 0,
+    };
     total.volume += units(row.volume);
     total.notional += units(row.notional);
     total.trades += row.trades;

@@ -162,7 +162,8 @@ export function checkOrder(
       note("funds", `This needs ${show(cost.reserved)} ${cost.reserved_asset}; you have ${show(has)} available.`);
     }
   }
-  const good = Object.keys(problems).length === 0 && quantity !== null;
+  // Funds only warn: what this page knows of them may be older than what the exchange knows.
+  const good = Object.keys(problems).every((field) => field === "funds") && quantity !== null;
   return { problems, cost, amounts: good ? { quantity, price, stop_price, display_quantity, expires_at_ms } : null };
 }
 

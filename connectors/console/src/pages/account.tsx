@@ -155,7 +155,13 @@ function Passkeys({ me, reload }: { me: Me | null; reload: () => Promise<void> }
         <form class="inline-form" onSubmit={register}>
           <Field label="Name of the new passkey">
             {(ids) => (
-              <input {...ids} value={label.value} maxLength={64} placeholder="Laptop" onInput={(event) => (label.value = event.currentTarget.value)} />
+              <input
+                {...ids}
+                value={label.value}
+                maxLength={64}
+                placeholder="Laptop"
+                onInput={(event) => (label.value = event.currentTarget.value)}
+              />
             )}
           </Field>
           <button type="submit" disabled={busy.value} data-testid="add-passkey">
@@ -213,7 +219,12 @@ function Withdrawal({ me }: { me: Me | null }) {
       <form onSubmit={submit} noValidate data-testid="withdraw-form">
         <Field label="Asset">
           {(ids) => (
-            <select {...ids} value={chosen} onChange={(event) => (asset.value = event.currentTarget.value)} data-testid="withdraw-asset">
+            <select
+              {...ids}
+              value={chosen}
+              onChange={(event) => (asset.value = event.currentTarget.value)}
+              data-testid="withdraw-asset"
+            >
               {assets.map((name) => (
                 <option key={name} value={name}>
                   {name}
@@ -351,7 +362,11 @@ function MadeKey({ made, close }: { made: NewApiKey; close: () => void }) {
   );
 }
 
-function NewKeyForm({ make }: { make: (body: { label: string; scopes: Scope[]; expires_in_days: number }) => Promise<void> }) {
+function NewKeyForm({
+  make,
+}: {
+  make: (body: { label: string; scopes: Scope[]; expires_in_days: number }) => Promise<void>;
+}) {
   const label = useSignal("");
   const scopes = useSignal<readonly Scope[]>(["read"]);
   const days = useSignal("30");
@@ -386,7 +401,13 @@ function NewKeyForm({ make }: { make: (body: { label: string; scopes: Scope[]; e
       </Field>
       <Field label="Valid for" unit="days" problem={problems.value.days}>
         {(ids) => (
-          <input {...ids} class="num" inputMode="numeric" value={days.value} onInput={(event) => (days.value = event.currentTarget.value)} />
+          <input
+            {...ids}
+            class="num"
+            inputMode="numeric"
+            value={days.value}
+            onInput={(event) => (days.value = event.currentTarget.value)}
+          />
         )}
       </Field>
       <fieldset>

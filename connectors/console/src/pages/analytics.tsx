@@ -93,7 +93,7 @@ function Volume({ now }: { now: { at_ms: number; hours: number; all: Analytics }
         <Empty title="No trades in this time span" />
       ) : (
         <div class="chart-and-table">
-          <figure>
+          <figure tabIndex={0}>
             <figcaption>
               Notional of {picked} in {quote(picked)}, for each {(now.hours * 60) / 72} minutes
             </figcaption>
@@ -202,33 +202,35 @@ function Latency({ rows }: { rows: Analytics["latency"] }) {
       {rows.length === 0 ? (
         <Empty title="No commands in this time span" />
       ) : (
-        <table class="bars-table">
-          <thead>
-            <tr>
-              <th>Stage</th>
-              <th>
-                Median <span class="key mid" /> and 99 % <span class="key soft" />
-              </th>
-              <th class="r">p50 ms</th>
-              <th class="r">p99 ms</th>
-              <th class="r">max ms</th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((row) => (
-              <tr key={row.stage}>
-                <td>{stageName(row.stage)}</td>
-                <td class="bar-cell">
-                  <span class="hbar soft" style={{ width: `${(row.p99_ms / most) * 100}%` }} />
-                  <span class="hbar" style={{ width: `${(row.p50_ms / most) * 100}%` }} />
-                </td>
-                <td class="num r">{figure(row.p50_ms)}</td>
-                <td class="num r">{figure(row.p99_ms)}</td>
-                <td class="num r">{figure(row.max_ms)}</td>
+        <div class="scroll" tabIndex={0} role="region" aria-label="Latency figures">
+          <table class="bars-table">
+            <thead>
+              <tr>
+                <th>Stage</th>
+                <th>
+                  Median <span class="key mid" /> and 99 % <span class="key soft" />
+                </th>
+                <th class="r">p50 ms</th>
+                <th class="r">p99 ms</th>
+                <th class="r">max ms</th>
               </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {rows.map((row) => (
+                <tr key={row.stage}>
+                  <td>{stageName(row.stage)}</td>
+                  <td class="bar-cell">
+                    <span class="hbar soft" style={{ width: `${(row.p99_ms / most) * 100}%` }} />
+                    <span class="hbar" style={{ width: `${(row.p50_ms / most) * 100}%` }} />
+                  </td>
+                  <td class="num r">{figure(row.p50_ms)}</td>
+                  <td class="num r">{figure(row.p99_ms)}</td>
+                  <td class="num r">{figure(row.max_ms)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
     </section>
   );
@@ -248,7 +250,7 @@ function FillRatio({ rows }: { rows: Analytics["fill_ratio"] }) {
             <thead>
               <tr>
                 <th>Instrument</th>
-                <th>Share of orders that traded</th>
+                <th>Share that traded</th>
                 <th class="r">Orders</th>
                 <th class="r">Filled</th>
                 <th class="r">Ratio</th>
@@ -283,28 +285,30 @@ function Rejects({ rows }: { rows: Analytics["rejects"] }) {
       {sorted.length === 0 ? (
         <Empty title="Nothing was rejected in this time span" />
       ) : (
-        <table class="bars-table rejects">
-          <thead>
-            <tr>
-              <th>Reason</th>
-              <th>Share</th>
-              <th class="r">Rejects</th>
-              <th class="wide-only">What it means</th>
-            </tr>
-          </thead>
-          <tbody>
-            {sorted.map((row) => (
-              <tr key={row.reason}>
-                <td class="num">{row.reason.toLowerCase()}</td>
-                <td class="bar-cell">
-                  <span class="hbar bad" style={{ width: `${(row.rejects / most) * 100}%` }} />
-                </td>
-                <td class="num r">{row.rejects.toLocaleString("en")}</td>
-                <td class="dim wide-only">{REJECT_SENTENCES[row.reason.toLowerCase()] ?? ""}</td>
+        <div class="scroll" tabIndex={0} role="region" aria-label="Reject figures">
+          <table class="bars-table rejects">
+            <thead>
+              <tr>
+                <th>Reason</th>
+                <th>Share</th>
+                <th class="r">Rejects</th>
+                <th class="wide-only">What it means</th>
               </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {sorted.map((row) => (
+                <tr key={row.reason}>
+                  <td class="num">{row.reason.toLowerCase()}</td>
+                  <td class="bar-cell">
+                    <span class="hbar bad" style={{ width: `${(row.rejects / most) * 100}%` }} />
+                  </td>
+                  <td class="num r">{row.rejects.toLocaleString("en")}</td>
+                  <td class="dim wide-only">{REJECT_SENTENCES[row.reason.toLowerCase()] ?? ""}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
     </section>
   );

@@ -23,7 +23,11 @@ export function LogInPage() {
   const now = session.value;
   return (
     <div class="entry panel">
-      {now.phase === "factor" ? <Factor factor={now.factor} /> : <Password ended={now.phase === "out" ? now.sentence : null} />}
+      {now.phase === "factor" ? (
+        <Factor factor={now.factor} />
+      ) : (
+        <Password ended={now.phase === "out" ? now.sentence : null} />
+      )}
     </div>
   );
 }
@@ -122,7 +126,13 @@ function Factor({ factor }: { factor: SecondFactor }) {
         </p>
       ) : null}
       <div class="row">
-        <button type="button" class="primary" disabled={busy.value} onClick={() => void confirm()} data-testid="use-passkey">
+        <button
+          type="button"
+          class="primary"
+          disabled={busy.value}
+          onClick={() => void confirm()}
+          data-testid="use-passkey"
+        >
           {busy.value ? "Waiting for the passkey…" : "Use a passkey"}
         </button>
         <button type="button" onClick={giveUpFactor}>

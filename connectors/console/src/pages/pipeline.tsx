@@ -3,7 +3,7 @@ import { useSignal, type Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ProblemError, sentenceOf } from "../api/problems";
 import type { Pipeline, PipelineComponent, PipelineTopic } from "../api/types";
-import { layout, type Edge, type Node, type Placed } from "../draw/layers";
+import { layout, type Edge, type Node, type Spot } from "../draw/layers";
 import { now_ms, socket } from "../live/link";
 import { Empty, Skeleton } from "../parts/common";
 import { LogInFirst } from "../parts/orders";
@@ -23,7 +23,9 @@ function follow(data: Signal<Pipeline | null>, problem: Signal<string | null>): 
     } catch (error) {
       if (gone) return;
       const forbidden = error instanceof ProblemError && error.problem.status === 403;
-      problem.value = forbidden ? "Only operators can see the pipeline. Ask operations for the role." : sentenceOf(error);
+      problem.value = forbidden
+        ? "Only operators can see the pipeline. Ask operations for the role."
+        : sentenceOf(error);
     }
   };
   void load();
@@ -57,7 +59,7 @@ export function PipelinePage() {
   }, [loggedIn]);
   const now = data.value;
   return (
-    <div class="page">
+    <div class="page whole">
       <header class="page-head">
         <h1>Pipeline</h1>
         {now ? <p class="dim">{Math.max(0, Math.round((now_ms.value - now.at_ms) / 1000))} s old</p> : null}
@@ -90,11 +92,14 @@ const isOwn = (topic: PipelineTopic) =>
 const inBox = (topic: PipelineTopic) => isOwn(topic) && topic.name.startsWith(`${topic.writers[0]}.`);
 
 const rate = (value: number | null | undefined) =>
-  value === null || value === undefined ? "–" : `${value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 })}/s`;
-const count = (value: number | null | undefined) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
+  value === null || value === undefined
+    ? "–"
+    : `${value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 })}/s`;
+const count = (value: number | null | undefined) =>
+  value === null || value === undefined ? "–" : value.toLocaleString("en");
 const age = (value: number) => (value < 120 ? `${Math.round(value)} s` : `${Math.round(value / 60)} min`);
 
-const [BOX_WIDE, BOX_HIGH, GAP_X, GAP_Y, EDGE] = [168, 58, 56, 18, 16];
+const [BOX_WIDE, BOX_HIGH, GAP_X, GAP_Y, EDGE] = [156, 58, 44, 12, 26];
 const LAG_BAD = 10_000;
 
 type Tone = "good" | "warn" | "bad";
@@ -112,7 +117,9 @@ const stateWords = (component: PipelineComponent) => {
 function graphOf({ topics, components }: Pipeline) {
   const shown = topics.filter((topic) => !inBox(topic) && !topic.name.endsWith(".dlq"));
   const names = new Set(components.map((component) => component.name));
-  const outside = new Set(shown.flatMap((topic) => [...topic.writers, ...topic.readers]).filter((name) => !names.has(name)));
+  const outside = new Set(
+    shown.flatMap((topic) => [...topic.writers, ...topic.readers]).filter((name) => !names.has(name)),
+  );
   const nodes: Node[] = [
     ...components.map(({ name }) => ({ id: `c:${name}`, kind: "component" as const })),
     ...[...outside].map((name) => ({ id: `c:${name}`, kind: "component" as const })),
@@ -141,12 +148,19 @@ function Drawing({ now }: { now: Pipeline }) {
   const dead = new Map(now.dead_letters.map(({ topic, records }) => [topic.replace(/\.dlq$/, ""), records]));
   return (
     <section class="panel drawing" aria-label="Topology">
-      <div class="scroll" tabIndex={0} role="region" aria-label="Drawing of the topology, figures are in the tables below">
-        <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={inWords(now)}>
+      <div
+        class="scroll"
+        tabIndex={0}
+        role="region"
+        aria-label="Drawing of the topology, figures are in the tables below"
+      >
+        <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={inWords(now)}>
           {graph.edges.map(({ from, to, back }) => {
             const [a, b] = [at.get(from), at.get(to)];
             if (!a || !b) return null;
-            return <path key={`${from}>${to}`} d={back ? around(a, b, height) : across(a, b)} class={back ? "edge back" : "edge"} />;
+            const passed = (graph.waypoints.get(from) ?? []).map(corner).filter((spot) => spot.x < b.x);
+            const path = back ? around(a, b, height) : across([a, ...passed, b]);
+            return <path key={`${from}>${to}`} d={path} class={back ? "edge back" : "edge"} />;
           })}
           {graph.nodes.map((node) => {
             const name = node.id.slice(2);
@@ -163,23 +177,33 @@ function Drawing({ now }: { now: Pipeline }) {
   );
 }
 
-const corner = (node: Placed) => ({
-  x: EDGE + node.layer * (BOX_WIDE + GAP_X),
-  y: EDGE + node.row * (BOX_HIGH + GAP_Y),
+const corner = ({ layer, row }: Spot) => ({
+  x: EDGE + layer * (BOX_WIDE + GAP_X),
+  y: EDGE + row * (BOX_HIGH + GAP_Y),
 });
 type Corner = { x: number; y: number };
-function across(a: Corner, b: Corner): string {
-  const [x1, y1, x2, y2] = [a.x + BOX_WIDE, a.y + BOX_HIGH / 2, b.x, b.y + BOX_HIGH / 2];
-  const middle = (x1 + x2) / 2;
-  // Over several layers the curve bends at both ends only, so that it stays out of the boxes in between where it can.
-  const bend = x2 - x1 > GAP_X * 2 ? [x1 + GAP_X, x2 - GAP_X] : [middle, middle];
-  return `M${x1},${y1} C${bend[0]},${y1} ${bend[1]},${y2} ${x2},${y2}`;
+
+/** From box to box, straight over the waypoints in between, bending in the gaps. */
+function across(spots: readonly Corner[]): string {
+  let path = "";
+  spots.forEach(({ x, y: top }, index) => {
+    const y = top + BOX_HIGH / 2;
+    const before = spots[index - 1];
+    if (before) {
+      const [x0, y0] = [before.x + BOX_WIDE, before.y + BOX_HIGH / 2];
+      path += ` C${x0 + GAP_X / 2},${y0} ${x - GAP_X / 2},${y} ${x},${y}`;
+    }
+    const last = index === spots.length - 1;
+    if (index === 0) path += `M${x + BOX_WIDE},${y}`;
+    else if (!last) path += ` H${x + BOX_WIDE}`;
+  });
+  return path;
 }
-/** Feedback runs below the drawing. */
+
+/** Feedback runs in the gap down, below the drawing, and up in the gap before its target. */
 function around(a: Corner, b: Corner, height: number): string {
-  const [x1, y1, x2, y2] = [a.x + BOX_WIDE / 2, a.y + BOX_HIGH, b.x + BOX_WIDE / 2, b.y + BOX_HIGH];
-  const y = height - 8;
-  return `M${x1},${y1} V${y - 8} Q${x1},${y} ${x1 - 8},${y} H${x2 + 8} Q${x2},${y} ${x2},${y - 8} V${y2}`;
+  const [y1, y2, bottom] = [a.y + BOX_HIGH / 2 + 10, b.y + BOX_HIGH / 2 + 10, height - 10];
+  return `M${a.x + BOX_WIDE},${y1} H${a.x + BOX_WIDE + GAP_X / 3} V${bottom} H${b.x - GAP_X / 3} V${y2} H${b.x}`;
 }
 
 function inWords(now: Pipeline): string {
@@ -188,9 +212,15 @@ function inWords(now: Pipeline): string {
   return `${now.components.length} components and ${now.topics.length} topics. ${state}`;
 }
 
-const clip = (text: string) => (text.length > 22 ? `${text.slice(0, 21)}…` : text);
+const clip = (text: string) => (text.length > 21 ? `${text.slice(0, 20)}…` : text);
 
-function TopicBox({ x, y, name, topic, dead }: Corner & { name: string; topic: PipelineTopic | undefined; dead: number }) {
+function TopicBox({
+  x,
+  y,
+  name,
+  topic,
+  dead,
+}: Corner & { name: string; topic: PipelineTopic | undefined; dead: number }) {
   return (
     <g class="node topic" transform={`translate(${x},${y})`}>
       <title>{name}</title>
@@ -222,7 +252,9 @@ function ComponentBox({ x, y, name, component }: Corner & { name: string; compon
         {clip(name)}
       </text>
       <text x={14} y={36} class="figure left">
-        {measured && component ? `${rate(component.rate)} · lag ${count(component.lag)}` : (component?.kind ?? "outside")}
+        {measured && component
+          ? `${rate(component.rate)} · lag ${count(component.lag)}`
+          : (component?.kind ?? "outside")}
       </text>
       {measured && component ? (
         <text x={14} y={50} class={`figure left ${tone}`}>
@@ -237,7 +269,7 @@ function Components({ rows }: { rows: PipelineComponent[] }) {
   return (
     <section class="panel card wide" aria-labelledby="components-title">
       <h2 id="components-title">Components</h2>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Components">
+      <div class="scroll" tabIndex={0} role="region" aria-label="Figures of components">
         <table data-testid="components">
           <thead>
             <tr>
@@ -256,12 +288,16 @@ function Components({ rows }: { rows: PipelineComponent[] }) {
               <tr key={row.name}>
                 <td>{row.name}</td>
                 <td class="dim">{row.kind}</td>
-                <td class={`tone ${toneOf(row)}`}>{stateWords(row)}</td>
+                <td class={row.members === null || row.members === undefined ? "dim" : `tone ${toneOf(row)}`}>
+                  {stateWords(row)}
+                </td>
                 <td class="num r">{rate(row.rate)}</td>
                 <td class="num r">{count(row.lag)}</td>
                 <td class="num r">{count(row.members)}</td>
                 <td class="num r">{count(row.lanes)}</td>
-                <td class="num r">{row.snapshot_age_s === null || row.snapshot_age_s === undefined ? "–" : age(row.snapshot_age_s)}</td>
+                <td class="num r">
+                  {row.snapshot_age_s === null || row.snapshot_age_s === undefined ? "–" : age(row.snapshot_age_s)}
+                </td>
               </tr>
             ))}
           </tbody>
@@ -304,7 +340,7 @@ function Topics({ rows }: { rows: PipelineTopic[] }) {
   return (
     <section class="panel card" aria-labelledby="topics-title">
       <h2 id="topics-title">Topics</h2>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Topics">
+      <div class="scroll" tabIndex={0} role="region" aria-label="Figures of topics">
         <table data-testid="topics">
           <thead>
             <tr>

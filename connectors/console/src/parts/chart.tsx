@@ -70,7 +70,11 @@ async function make(box: HTMLElement, instrument: Instrument, chosen: Interval):
     },
     localization: { timeFormatter: localTime(chosen) },
   });
-  const price = { type: "price", precision: placesOf(instrument.tick_size), minMove: toFloat(instrument.tick_size) } as const;
+  const price = {
+    type: "price",
+    precision: placesOf(instrument.tick_size),
+    minMove: toFloat(instrument.tick_size),
+  } as const;
   const candles = chart.addSeries(CandlestickSeries, { priceFormat: price, borderVisible: false });
   const volume = chart.addSeries(HistogramSeries, {
     priceFormat: { type: "volume" },
@@ -187,7 +191,12 @@ export function Chart({ instrument }: { instrument: Instrument }) {
           Charts by TradingView
         </a>
       </div>
-      <div class="chart-box" ref={box} role="img" aria-label={`Price chart of ${instrument.symbol}. ${summary.value}`} />
+      <div
+        class="chart-box"
+        ref={box}
+        role="img"
+        aria-label={`Price chart of ${instrument.symbol}. ${summary.value}`}
+      />
       {empty.value ? <p class="chart-empty dim">No trades in this chart yet.</p> : null}
     </div>
   );

@@ -71,7 +71,11 @@ export function Field({ label, hint, problem, unit, testid, children }: FieldPro
         {unit ? <span class="unit">{unit}</span> : null}
       </div>
       {note ? (
-        <p id={noteId} class={problem ? "problem" : "hint"} data-testid={testid && problem ? `${testid}-problem` : null}>
+        <p
+          id={noteId}
+          class={problem ? "problem" : "hint"}
+          data-testid={testid && problem ? `${testid}-problem` : null}
+        >
           {note}
         </p>
       ) : null}

@@ -26,7 +26,11 @@ export function Fills() {
         </thead>
         <tbody>
           {fills.map((fill) => (
-            <tr key={`${fill.trade_id}/${fill.order_id}`} data-testid="fill-row" data-client-order-id={fill.client_order_id}>
+            <tr
+              key={`${fill.trade_id}/${fill.order_id}`}
+              data-testid="fill-row"
+              data-client-order-id={fill.client_order_id}
+            >
               <td>
                 <SideMark side={fill.side} />
               </td>

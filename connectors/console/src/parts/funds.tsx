@@ -43,7 +43,8 @@ export function Balances() {
 export function knownAssets(first: readonly string[]): string[] {
   const all = new Set(first);
   for (const asset of account.value.balances.keys()) all.add(asset);
-  for (const instrument of instruments.value?.values() ?? []) all.add(instrument.quote_asset).add(instrument.base_asset);
+  for (const instrument of instruments.value?.values() ?? [])
+    all.add(instrument.quote_asset).add(instrument.base_asset);
   return [...all];
 }
 
@@ -69,7 +70,12 @@ export function Deposit({ assets }: { assets: readonly string[] }) {
     <form class="deposit" onSubmit={submit} noValidate aria-label="Deposit" data-testid="deposit-form">
       <Field label="Asset">
         {(ids) => (
-          <select {...ids} value={chosen} onChange={(event) => (asset.value = event.currentTarget.value)} data-testid="deposit-asset">
+          <select
+            {...ids}
+            value={chosen}
+            onChange={(event) => (asset.value = event.currentTarget.value)}
+            data-testid="deposit-asset"
+          >
             {options.map((name) => (
               <option key={name} value={name}>
                 {name}

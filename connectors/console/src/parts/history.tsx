@@ -36,7 +36,13 @@ async function load(before?: string): Promise<void> {
 function ended(): LocalOrder[] {
   const local = [...account.value.orders.values()].filter((order) => hasEnded(order) && order.order_id !== null);
   const known = new Set(local.map((order) => order.client_order_id));
-  const asLocal = (order: Order): LocalOrder => ({ ...order, knowledge: "known", change: null, notice: null, dismissed: true });
+  const asLocal = (order: Order): LocalOrder => ({
+    ...order,
+    knowledge: "known",
+    change: null,
+    notice: null,
+    dismissed: true,
+  });
   const earlier = (past.value?.orders ?? []).filter((order) => hasEnded(order) && !known.has(order.client_order_id));
   return [...local, ...earlier.map(asLocal)].sort((a, b) => b.updated_ms - a.updated_ms);
 }
@@ -50,7 +56,8 @@ export function History() {
   const rows = ended();
   if (problem.value && rows.length === 0) return <Empty title="Earlier orders can't be shown">{problem.value}</Empty>;
   if (!past.value && rows.length === 0) return <Skeleton rows={3} label="Loading earlier orders" />;
-  if (rows.length === 0) return <Empty title="No ended orders yet">Filled, cancelled and rejected orders stay here.</Empty>;
+  if (rows.length === 0)
+    return <Empty title="No ended orders yet">Filled, cancelled and rejected orders stay here.</Empty>;
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Ended orders">
       <table class="orders cards" data-testid="order-history">
@@ -68,7 +75,12 @@ export function History() {
         </thead>
         <tbody>
           {rows.map((order) => (
-            <tr key={order.client_order_id} data-testid="history-row" data-client-order-id={order.client_order_id} data-status={order.status}>
+            <tr
+              key={order.client_order_id}
+              data-testid="history-row"
+              data-client-order-id={order.client_order_id}
+              data-status={order.status}
+            >
               <Cells order={order} />
               <td data-label="End">
                 <span class={`status ${order.status}`}>{statusText(order)}</span>{" "}

@@ -17,7 +17,8 @@ const active = signal<number | null>(null);
 function ownPrices(symbol: string, side: Side): Set<bigint> {
   const own = new Set<bigint>();
   for (const order of account.value.orders.values()) {
-    if (order.instrument === symbol && order.side === side && !hasEnded(order) && order.price) own.add(units(order.price));
+    if (order.instrument === symbol && order.side === side && !hasEnded(order) && order.price)
+      own.add(units(order.price));
   }
   return own;
 }
@@ -56,7 +57,6 @@ export function Ladder({ instrument }: { instrument: Instrument }) {
           role="option"
           class={`level ${side}`}
           aria-selected={place === focus}
-          aria-label={`${side === "buy" ? "Bid" : "Ask"} ${p}, quantity ${q}, sum ${s}${mine ? ", your order is here" : ""}`}
           tabIndex={place === focus ? 0 : -1}
           data-testid={`level-${side}`}
           onClick={() => {
@@ -66,7 +66,12 @@ export function Ladder({ instrument }: { instrument: Instrument }) {
         >
           <span class="bar" style={{ width: `${row.share * 100}%` }} />
           <span class="price">
-            {mine ? <span class="own">◆</span> : null}
+            {mine ? (
+              <span class="own">
+                <span aria-hidden="true">◆</span>
+                <span class="hidden">Your order is at </span>
+              </span>
+            ) : null}
             {p}
           </span>
           <span>{q}</span>
@@ -83,7 +88,12 @@ export function Ladder({ instrument }: { instrument: Instrument }) {
         <span>Quantity</span>
         <span>Sum</span>
       </div>
-      <div class="ladder-body" role="listbox" aria-label="Levels of the book" onKeyDown={onKeyDown}>
+      <div
+        class="ladder-body"
+        role="listbox"
+        aria-label="Levels of the book: price, quantity, sum"
+        onKeyDown={onKeyDown}
+      >
         <div class="asks" role="group" aria-label="Asks">
           {rows(now.asks, "sell")}
         </div>

@@ -127,7 +127,9 @@ export function OrderForm({ instrument }: { instrument: Instrument }) {
           unit={instrument.quote_asset}
           step={instrument.tick_size}
           problem={problem("stop_price")}
-          hint={draft.side === "buy" ? "Wakes when a trade is at or above it." : "Wakes when a trade is at or below it."}
+          hint={
+            draft.side === "buy" ? "Wakes when a trade is at or above it." : "Wakes when a trade is at or below it."
+          }
         />
       ) : null}
       {hasLimit(draft.type) ? (
@@ -226,10 +228,8 @@ export function OrderForm({ instrument }: { instrument: Instrument }) {
 }
 
 function changeType(type: OrderType): void {
-  const allowed = timesInForce(type);
-  const { time_in_force } = form.peek();
-  const first = allowed[0] ?? "gtc";
-  set({ type, time_in_force: allowed.includes(time_in_force) ? time_in_force : first });
+  // Back to the type's default: an IOC that a market order brought must not stay on a limit order unseen.
+  set({ type, time_in_force: timesInForce(type)[0] ?? "gtc" });
 }
 
 /** The price at which the order would trade at once, as a hint. */

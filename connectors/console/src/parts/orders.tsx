@@ -52,7 +52,11 @@ export function OpenOrders({ instrument }: { instrument: Instrument }) {
     <>
       <div class="panel-tools">
         <label class="check">
-          <input type="checkbox" checked={onlyThis.value} onChange={(event) => (onlyThis.value = event.currentTarget.checked)} />
+          <input
+            type="checkbox"
+            checked={onlyThis.value}
+            onChange={(event) => (onlyThis.value = event.currentTarget.checked)}
+          />
           Only {instrument.symbol}
         </label>
         <button
@@ -129,8 +133,10 @@ export function Cells({ order }: { order: LocalOrder }) {
         <Link href={tradePath(order.instrument)}>{order.instrument}</Link>
       </td>
       <td data-label="Type">
-        {TYPE_WORDS[order.type]}
-        {order.time_in_force ? <span class="dim"> {order.time_in_force.toUpperCase()}</span> : null}
+        <span>
+          {TYPE_WORDS[order.type]}
+          {order.time_in_force ? <span class="dim"> {order.time_in_force.toUpperCase()}</span> : null}
+        </span>
       </td>
       <td class="num r" data-label="Price" data-testid="order-price">
         {order.price && order.type !== "market" ? show(units(order.price), price) : "–"}
@@ -139,9 +145,11 @@ export function Cells({ order }: { order: LocalOrder }) {
         {order.stop_price ? show(units(order.stop_price), price) : "–"}
       </td>
       <td class="num r" data-label="Filled">
-        <span data-testid="order-filled">{show(units(order.filled), quantity)}</span>
-        {" / "}
-        <span data-testid="order-quantity">{show(units(order.quantity), quantity)}</span>
+        <span>
+          <span data-testid="order-filled">{show(units(order.filled), quantity)}</span>
+          {" / "}
+          <span data-testid="order-quantity">{show(units(order.quantity), quantity)}</span>
+        </span>
         <span class="filled-bar" aria-hidden="true">
           <span style={{ width: `${part}%` }} />
         </span>
@@ -173,7 +181,12 @@ function OrderRow({ order }: { order: LocalOrder }) {
         </td>
         <td class="actions">
           {ended ? (
-            <button type="button" aria-label={`Dismiss ${name}`} onClick={() => dismissOrder(id)} data-testid="dismiss-order">
+            <button
+              type="button"
+              aria-label={`Dismiss ${name}`}
+              onClick={() => dismissOrder(id)}
+              data-testid="dismiss-order"
+            >
               Dismiss
             </button>
           ) : (
@@ -254,7 +267,14 @@ function AmendRow({ order }: { order: LocalOrder }) {
         <td data-label="Type">{TYPE_WORDS[order.type]}</td>
         <td class="r" data-label="Price">
           {priced ? (
-            <input ref={price} class="num" inputMode="decimal" aria-label="New price" defaultValue={order.price ?? ""} data-testid="amend-price" />
+            <input
+              ref={price}
+              class="num"
+              inputMode="decimal"
+              aria-label="New price"
+              defaultValue={order.price ?? ""}
+              data-testid="amend-price"
+            />
           ) : (
             "–"
           )}

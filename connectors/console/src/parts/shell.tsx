@@ -43,7 +43,12 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <div class="top-end">
           <ConnectionState />
           <ThemeChoice />
-          <button type="button" class="quiet square wide-only" aria-label="Keyboard help" onClick={() => (helpOpen.value = true)}>
+          <button
+            type="button"
+            class="quiet square wide-only"
+            aria-label="Keyboard help"
+            onClick={() => (helpOpen.value = true)}
+          >
             ?
           </button>
           <Who />
@@ -155,7 +160,13 @@ function Help() {
     else dialog.current?.close();
   }, [open]);
   return (
-    <dialog ref={dialog} class="help" aria-labelledby="help-title" onClose={() => (helpOpen.value = false)} data-testid="help">
+    <dialog
+      ref={dialog}
+      class="help"
+      aria-labelledby="help-title"
+      onClose={() => (helpOpen.value = false)}
+      data-testid="help"
+    >
       <h2 id="help-title">Keyboard</h2>
       <dl>
         {SHORTCUTS.map(([keys, what]) => (
