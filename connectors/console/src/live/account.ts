@@ -5,7 +5,7 @@
 import { signal } from "@preact/signals";
 import { NoAnswerError, ProblemError, sentenceOf } from "../api/problems";
 import type { PlaceOrder, PrivateMessage, ServerMessage } from "../api/types";
-import { units, type Units } from "../money/units";
+import { show, units, type Units } from "../money/units";
 import { notify } from "../notices";
 import { client, onToken } from "../session";
 import { socket } from "./link";
@@ -131,7 +131,7 @@ export async function cancelAll(instrument: string): Promise<void> {
 /** True once the gateway has taken the command; it is done when a notice says so. */
 export function deposit(asset: string, amount: string): Promise<boolean> {
   const request_id = newId();
-  const label = `The deposit of ${amount} ${asset}`;
+  const label = `The deposit of ${show(units(amount))} ${asset}`;
   return ask(request_id, { kind: "deposit", target: asset, label }, undefined, () =>
     client.deposit({ asset, amount, client_order_id: request_id }),
   );
@@ -140,7 +140,7 @@ export function deposit(asset: string, amount: string): Promise<boolean> {
 /** Throws where a second factor is needed (`second_factor_needed`), so that the page can ask for it. */
 export async function withdraw(asset: string, amount: string): Promise<void> {
   const request_id = newId();
-  const label = `The withdrawal of ${amount} ${asset}`;
+  const label = `The withdrawal of ${show(units(amount))} ${asset}`;
   take({ kind: "asked", request_id, request: { kind: "withdrawal", target: asset, label } });
   try {
     await client.withdraw({ asset, amount, client_order_id: request_id });

@@ -1,16 +1,10 @@
 /** A chart's candles: the past by REST, the running one by its channel, joined by bucket. Absent: drawing. */
 import type { Candle, Interval, ServerMessage } from "../api/types";
 import { client } from "../session";
+import { joinCandles } from "./join";
 import { socket } from "./link";
 
 const PAGE = 500;
-
-/** Joins candles, oldest first; of one bucket the one of `more` counts. */
-export function joinCandles(held: readonly Candle[], more: readonly Candle[]): Candle[] {
-  const byBucket = new Map(held.map((candle) => [candle.bucket_ms, candle]));
-  for (const candle of more) byBucket.set(candle.bucket_ms, candle);
-  return [...byBucket.values()].sort((a, b) => a.bucket_ms - b.bucket_ms);
-}
 
 export interface Drawing {
   all(candles: readonly Candle[]): void;

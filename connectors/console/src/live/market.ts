@@ -18,7 +18,7 @@ import { client } from "../session";
 import { backoffMs } from "./backoff";
 import { DepthBook, ladder, type LadderRow } from "./depth";
 import { socket } from "./link";
-import { addTrades } from "./tape";
+import { addTrades } from "./join";
 
 const LEVELS = 50;
 const CALM_MS = 30_000;

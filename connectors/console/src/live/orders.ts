@@ -316,7 +316,8 @@ function announceEnd(step: Step, order: Order, message: OrderMessage | undefined
   else if (order.status === "rejected") {
     step.notices.push({ tone: "bad", text: `Order rejected. ${fullReason(reason, order.text)}` });
   } else {
-    const why = reason ? ` ${fullReason(reason, null)}` : "";
+    const asked = !reason || reason === "requested" || reason === "cancel_all";
+    const why = asked ? "" : ` ${fullReason(reason, null)}`;
     step.notices.push({ tone: "info", text: `Cancelled: ${what}.${why}` });
   }
 }

@@ -99,7 +99,7 @@ const count = (value: number | null | undefined) =>
   value === null || value === undefined ? "–" : value.toLocaleString("en");
 const age = (value: number) => (value < 120 ? `${Math.round(value)} s` : `${Math.round(value / 60)} min`);
 
-const [BOX_WIDE, BOX_HIGH, GAP_X, GAP_Y, EDGE] = [156, 58, 44, 12, 26];
+const [BOX_WIDE, BOX_HIGH, GAP_X, GAP_Y, EDGE] = [150, 58, 34, 12, 20];
 const LAG_BAD = 10_000;
 
 type Tone = "good" | "warn" | "bad";
