@@ -7,8 +7,8 @@ import axe from "axe-core";
 import { chromium } from "playwright-core";
 import { preview } from "vite";
 
-const server = process.env.TAPELINE_CONSOLE ? null : await preview({ preview: { port: 4179, host: "127.0.0.1" } });
-const base = process.env.TAPELINE_CONSOLE ?? "http://127.0.0.1:4179";
+const server = process.env.TAPELINE_CONSOLE ? null : await preview({ preview: { port: 4179, host: "localhost" } });
+const base = process.env.TAPELINE_CONSOLE ?? "http://localhost:4179";
 const shots = new URL("./shots/", import.meta.url).pathname;
 mkdirSync(shots, { recursive: true });
 
@@ -23,7 +23,7 @@ async function open(theme, width, height, more = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(8_000);
   page.on("console", (message) => {
-    const expected = /401|Failed to load resource/.test(message.text());
+    const expected = /401|Failed to load resource|ERR_CONNECTION_REFUSED/.test(message.text());
     if (message.type() === "error" && !expected) findings.push(`console: ${message.text()}`);
   });
   page.on("pageerror", (error) => findings.push(`page error: ${error.message}`));
@@ -117,6 +117,61 @@ async function keyboard(page) {
   await test(page, "help").waitFor({ state: "hidden" });
 }
 
+/** Passkeys with chromium's virtual authenticator: register, withdraw with it, log in with it. */
+async function passkeys(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("WebAuthn.enable");
+  const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true };
+  await session.send("WebAuthn.addVirtualAuthenticator", {
+    options: { ...options, isUserVerified: true, automaticPresenceSimulation: true },
+  });
+  await page.goto(`${base}/account`);
+  await test(page, "add-passkey").click();
+  await until(page, "passkeys", "Passkey");
+  await test(page, "withdraw-asset").selectOption("USD");
+  await test(page, "withdraw-amount").fill("10");
+  await test(page, "withdraw-send").click();
+  await until(page, "notice-good", "withdrawal of 10 USD is done");
+  await test(page, "api-key-label").fill("bot");
+  await test(page, "api-key-make").click();
+  await until(page, "api-key", "tlk_");
+  await look(page, "account-key");
+  await test(page, "log-out").click();
+  await test(page, "log-in-link").click();
+  await test(page, "login").fill("ann");
+  await test(page, "password").fill("correct horse");
+  await test(page, "log-in").click();
+  await test(page, "use-passkey").waitFor();
+  await look(page, "second-factor");
+  await test(page, "use-passkey").click();
+  await test(page, "account-link").waitFor();
+  const kept = await page.evaluate(() => Object.keys({ ...localStorage, ...sessionStorage }));
+  const strange = kept.filter((key) => !["tapeline.theme", "tapeline.instrument"].includes(key));
+  if (strange.length > 0) findings.push(`kept in the browser: ${strange.join(", ")}`);
+}
+
+/** Names that try to be markup are shown as text (a dialog would be a finding). */
+async function hostileName(page) {
+  const name = "<img src=x onerror=alert(1)>-USD";
+  await page.goto(`${base}/trade/${encodeURIComponent(name)}`);
+  await page.getByRole("heading", { name }).waitFor();
+  await test(page, "picker").click();
+  await page.locator("#picker-list li", { hasText: "<img" }).waitFor();
+}
+
+/** Without a gateway the shell still starts, and says how old it is. */
+async function offline(page) {
+  await page.goto(`${base}/trade/ABC-USD`);
+  await test(page, "connection").filter({ hasText: "live" }).waitFor();
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await server.close();
+  await page.locator('[data-testid="connection"][data-state="offline"]').waitFor();
+  await page.screenshot({ path: `${shots}offline.png` });
+  await page.reload();
+  await page.getByText("The gateway can't be reached").waitFor();
+  await page.screenshot({ path: `${shots}offline-reloaded.png` });
+}
+
 async function pages(page, name, narrow) {
   await page.goto(`${base}/trade/ABC-USD`);
   await test(page, "connection").filter({ hasText: "live" }).waitFor();
@@ -151,6 +206,8 @@ try {
   await trade(page);
   await look(page, "traded-dark-1440");
   await keyboard(page);
+  await hostileName(page);
+  await passkeys(page);
   const storageState = await page.context().storageState();
   await page.context().close();
   for (const theme of ["dark", "light"]) {
@@ -173,10 +230,10 @@ try {
     await look(entry, `log-in-${theme}-360`);
     await entry.context().close();
   }
+  if (server) await offline(await open("dark", 1440, 900));
 } catch (error) {
   findings.push(String(error));
 }
 await browser.close();
-await server?.close();
 console.log(findings.length > 0 ? findings.join("\n") : "nothing serious found");
 process.exit(findings.length > 0 ? 1 : 0);

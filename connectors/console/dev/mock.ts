@@ -20,6 +20,8 @@ interface Person {
   login: string;
   password: string;
   display_name?: string;
+  passkeys: { id: string; label: string; created_ms: number }[];
+  confirmed_ms: number;
   keys: { key_id: string; label: string; scopes: string[]; created_ms: number; expires_ms: number }[];
   desk: Desk;
 }
@@ -64,7 +66,15 @@ function beat(): void {
 }
 
 function makePerson(login: string, password: string, display_name?: string): Person {
-  const person: Person = { login, password, display_name, keys: [], desk: undefined as unknown as Desk };
+  const person: Person = {
+    login,
+    password,
+    display_name,
+    keys: [],
+    passkeys: [],
+    confirmed_ms: 0,
+    desk: undefined as unknown as Desk,
+  };
   person.desk = new Desk(
     (message) =>
       links.forEach((link) => link.person === person && link.channels.has("account/") && send(link, message)),
@@ -79,6 +89,28 @@ const user = ({ login, display_name }: Person) => ({
   login,
   display_name: display_name ?? null,
   roles: ["trader", "operator"],
+});
+
+const challenge = () => Buffer.from(random() + random()).toString("base64url");
+const assertion = ({ passkeys }: Person) => ({
+  challenge: "opaque",
+  public_key: {
+    challenge: challenge(),
+    rpId: "localhost",
+    allowCredentials: passkeys.map(({ id }) => ({ id, type: "public-key" })),
+  },
+});
+const creation = ({ login }: Person) => ({
+  challenge: "opaque",
+  public_key: {
+    challenge: challenge(),
+    rp: { id: "localhost", name: "Tapeline" },
+    user: { id: Buffer.from(login).toString("base64url"), name: login, displayName: login },
+    pubKeyCredParams: [
+      { type: "public-key", alg: -7 },
+      { type: "public-key", alg: -257 },
+    ],
+  },
 });
 
 type Answer = { status: number; body?: unknown; cookie?: string };
@@ -106,7 +138,12 @@ function answer(method: string, url: URL, body: any, request: IncomingMessage): 
   }
   if (call === "POST /sessions") {
     const person = people.get(body.login);
-    return person?.password === body.password ? enter(person as Person) : no(401, "wrong_credentials");
+    if (person?.password !== body.password) return no(401, "wrong_credentials");
+    return person?.passkeys.length ? ok({ second_factor: assertion(person) }) : enter(person as Person);
+  }
+  if (call === "POST /sessions/second-factor") {
+    const person = [...people.values()].find((one) => one.passkeys.some((key) => key.id === body.credential.id));
+    return person ? enter(person) : no(401, "wrong_credentials");
   }
   if (call === "POST /sessions/refresh") {
     const person = cookies.get(cookie);
@@ -135,7 +172,18 @@ function privately(call: string, kind: string, name: string, body: any, url: URL
   const taken = { command_id: random(), position: "p" };
   switch (call.split(" ")[0] + " " + kind) {
     case "GET me":
-      return ok({ ...user(person), passkeys: [{ id: "k1", label: "Laptop", created_ms: Date.now() - 9e8 }] });
+      return ok({ ...user(person), passkeys: person.passkeys });
+    case "POST passkeys":
+      if (name === "options") return ok(creation(person));
+      person.passkeys.push({ id: body.credential.id, label: body.label, created_ms: Date.now() });
+      return ok({}, 201);
+    case "DELETE passkeys":
+      person.passkeys = person.passkeys.filter((key) => key.id !== name);
+      return { status: 204 };
+    case "POST second-factor":
+      if (name === "options") return ok(assertion(person));
+      person.confirmed_ms = Date.now();
+      return enter(person);
     case "POST orders":
       return ok({ ...desk.place(body), client_order_id: body.client_order_id, status: "pending" }, 202);
     case "PATCH orders":
@@ -158,6 +206,7 @@ function privately(call: string, kind: string, name: string, body: any, url: URL
       desk.transfer("deposit", body.asset, units(body.amount), body.client_order_id);
       return ok(taken, 202);
     case "POST withdrawals":
+      if (person.passkeys.length && Date.now() - person.confirmed_ms > 3e5) return no(403, "second_factor_needed");
       desk.transfer("withdrawal", body.asset, units(body.amount), body.client_order_id);
       return ok(taken, 202);
     case "GET api-keys":

@@ -1,5 +1,6 @@
 /** Shortcuts of the whole console. Controls handle their own keys (arrows in ladder, picker and tabs). */
 import { signal } from "@preact/signals";
+import { dismissAll } from "./notices";
 import { aim } from "./parts/form-state";
 import { go, route } from "./router";
 
@@ -12,7 +13,7 @@ export const SHORTCUTS: readonly [keys: string, what: string][] = [
   ["Enter", "Send the order, in the order form"],
   ["↑ ↓", "In the book: choose a level. In price and quantity: one tick, one lot"],
   ["Enter", "In the book: take the level's price into the form"],
-  ["Esc", "Close what is open, undo an edit"],
+  ["Esc", "Close what is open: search, notices, an edit"],
   ["?", "This help"],
 ];
 
@@ -32,6 +33,7 @@ export function start(): void {
       "/": () => document.getElementById("picker")?.focus(),
       b: () => onTradePage(() => aim("buy")),
       s: () => onTradePage(() => aim("sell")),
+      Escape: dismissAll,
       "?": () => (helpOpen.value = true),
     };
     const work = act[event.key];

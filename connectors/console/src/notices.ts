@@ -19,6 +19,10 @@ export function notify(notice: Notice): void {
   setTimeout(() => dismiss(id), notice.tone === "bad" ? SHOWN_MS * 2 : SHOWN_MS);
 }
 
+export function dismissAll(): void {
+  notices.value = [];
+}
+
 export function dismiss(id: number): void {
   notices.value = notices.peek().filter((notice) => notice.id !== id);
 }

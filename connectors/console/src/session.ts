@@ -44,6 +44,9 @@ function enter(answer: SessionAnswer): void {
   clearTimeout(timer);
   const life_ms = answer.expires_in_s * 1000;
   timer = setTimeout(() => void renew(), Math.max(life_ms / 2, life_ms - RENEW_BEFORE_MS));
+  const before = session.peek();
+  // Another tab may have logged in as somebody else: nothing of the first account may stay on screen.
+  if (before.phase === "in" && before.user.user_id !== answer.user.user_id) setToken(null);
   session.value = { phase: "in", user: answer.user };
   setToken(answer.access_token);
 }

@@ -38,7 +38,11 @@ export function start(): void {
       leave = socket.subscribe(
         { channel: "account" },
         {
-          message: (message: ServerMessage) => take({ kind: "message", message: message as PrivateMessage }),
+          message: (message: ServerMessage) => {
+            take({ kind: "message", message: message as PrivateMessage });
+            // A snapshot brings no fills; those that came while nobody listened are asked for.
+            if (message.type === "account") void loadFills();
+          },
           resume: () => {
             const { position } = account.peek();
             return position === null ? {} : { after: position };
@@ -46,7 +50,6 @@ export function start(): void {
           refused: (problem) => notify({ tone: "bad", text: problem.detail ?? "The account channel was refused." }),
         },
       );
-      void loadFills();
     }
   });
 }

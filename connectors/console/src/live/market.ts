@@ -51,6 +51,8 @@ export async function loadInstruments(): Promise<void> {
       instruments.value = new Map(bySymbol.map((instrument) => [instrument.symbol, instrument]));
       instrumentsProblem.value = null;
     });
+    // Nothing is listed yet: a fresh exchange, whose operations are about to publish.
+    if (list.length === 0) setTimeout(() => void loadInstruments(), RELOAD_MS);
   } catch (error) {
     instrumentsProblem.value = sentenceOf(error);
     setTimeout(() => void loadInstruments(), RELOAD_MS);
@@ -222,8 +224,9 @@ function takeStatus(message: StatusMessage): void {
   instruments.value = new Map(all).set(message.instrument, next);
 }
 
-/** Live tickers of all instruments while the picker is open. */
+/** Live tickers of all instruments while the picker is open, and instruments that were listed since. */
 export function followTickers(): () => void {
+  if (instruments.peek()?.size) void loadInstruments();
   const held = new Map(tickers.peek());
   const draw = eachFrame(() => {
     tickers.value = new Map(held);

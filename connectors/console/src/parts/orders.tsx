@@ -31,7 +31,10 @@ export function statusText(order: LocalOrder): string {
   if (order.knowledge === "unsure") return "No answer, checking…";
   if (order.knowledge === "failed") return "Not placed";
   if (order.change?.kind === "cancel") return "Cancelling…";
-  if (order.change?.kind === "amend") return "Amending…";
+  if (order.change?.kind === "amend") {
+    const { quantity, price } = order.change;
+    return `Amending to ${[quantity, price && `at ${price}`].filter(Boolean).join(" ")}…`;
+  }
   return STATUS_WORDS[order.status];
 }
 
