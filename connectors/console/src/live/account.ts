@@ -100,7 +100,8 @@ async function lookUp(client_order_id: string, tries: number): Promise<void> {
     const unknown = error instanceof ProblemError && error.problem.status === 404;
     if (!held || hasEnded(held) || (unknown && held.knowledge === "known")) return;
     if (tries > 0 || !unknown) {
-      setTimeout(() => void lookUp(client_order_id, Math.max(0, tries - 1)), LOOK_UP_EACH_MS);
+      // Only a clear "unknown" uses up a try: the view may be a moment behind the order, an outage much longer.
+      setTimeout(() => void lookUp(client_order_id, unknown ? tries - 1 : tries), LOOK_UP_EACH_MS);
     } else {
       const sentence = "The connection broke while it was sent, and the exchange has no such order.";
       take({ kind: "failed", client_order_id, sentence });

@@ -5,7 +5,7 @@ import type { Connection } from "./socket";
 const LIVE_MS = 4_000;
 
 export interface Freshness {
-  tone: "live" | "stale" | "offline";
+  tone: "live" | "stale" | "offline" | "idle";
   text: string;
 }
 
@@ -17,6 +17,7 @@ export function freshness(connection: Connection, heard_ms: number, now_ms: numb
     if (age_ms < LIVE_MS) return { tone: "live", text: "live" };
     return { tone: "stale", text: `${Math.floor(age_ms / 1000)} s old` };
   }
+  if (connection.phase === "idle") return { tone: "idle", text: "nothing live here" };
   if (heard_ms === 0) {
     return connection.phase === "connecting"
       ? { tone: "stale", text: "connecting…" }

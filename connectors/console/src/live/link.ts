@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { onToken, renew } from "../session";
 import { LiveSocket, type Connection, type Wire } from "./socket";
 
-export const connection = signal<Connection>({ phase: "connecting", attempt: 0 });
+export const connection = signal<Connection>({ phase: "idle" });
 /** Ticks once a second, for ages on the screen. */
 export const now_ms = signal(Date.now());
 

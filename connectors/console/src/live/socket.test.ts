@@ -55,16 +55,22 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const ALL = { channel: "ticker", instrument: "*" } as const;
+
+/** An open connection that something is wanted of, its first message forgotten. */
 function open(): void {
+  socket.subscribe(ALL, { message: () => {} });
   socket.start();
   wire().onopen?.();
+  wire().sent.length = 0;
 }
 
 describe("subscriptions", () => {
   test("go out when the connection is open, once for all who listen", () => {
     const heard: string[] = [];
     socket.subscribe(DEPTH, { message: () => heard.push("a") });
-    open();
+    socket.start();
+    wire().onopen?.();
     const leave = socket.subscribe(DEPTH, { message: () => heard.push("b") });
     expect(wire().ops()).toEqual(["subscribe depth"]);
     wire().tell({ type: "depth", instrument: "ABC-USD", levels: 50 });
@@ -87,7 +93,8 @@ describe("subscriptions", () => {
     socket.authenticate("token");
     socket.subscribe({ channel: "account" }, { message: () => {}, resume: () => ({ after: position }) });
     socket.subscribe(DEPTH, { message: () => {} });
-    open();
+    socket.start();
+    wire().onopen?.();
     wire().ack("auth");
     expect(wire().sent.at(-1)).toMatchObject({ op: "subscribe", channel: "account", after: "p1" });
     position = "p2";
@@ -133,8 +140,8 @@ describe("subscriptions", () => {
 
 describe("the token", () => {
   test("private channels wait for it", () => {
-    socket.subscribe({ channel: "account" }, { message: () => {} });
     open();
+    socket.subscribe({ channel: "account" }, { message: () => {} });
     expect(wire().ops()).toEqual([]);
     socket.authenticate("t1");
     expect(wire().sent).toMatchObject([{ op: "auth", token: "t1" }]);
@@ -164,7 +171,7 @@ describe("the token", () => {
     expect(first.closed).toBe(1000);
     expect(wires.length).toBe(2);
     wire().onopen?.();
-    expect(wire().sent).toEqual([]);
+    expect(wire().ops()).toEqual(["subscribe ticker"]);
     first.onclose?.({ code: 1000 });
     expect(wires.length).toBe(2);
   });
@@ -172,6 +179,7 @@ describe("the token", () => {
 
 describe("coming back", () => {
   test("waits longer each time, up to 30 s, and begins anew after a message", () => {
+    socket.subscribe(ALL, { message: () => {} });
     socket.start();
     const waits = Array.from({ length: 9 }, () => {
       const at_ms = Date.now();
@@ -218,6 +226,7 @@ describe("coming back", () => {
   });
 
   test("a connection that does not open is given up after 10 s", () => {
+    socket.subscribe(ALL, { message: () => {} });
     socket.start();
     vi.advanceTimersByTime(11_000);
     expect(wires[0]?.closed).toBe(1005);
@@ -226,6 +235,7 @@ describe("coming back", () => {
   });
 
   test("a gateway that goes away sends the browser to another one soon, however often it failed before", () => {
+    socket.subscribe(ALL, { message: () => {} });
     socket.start();
     for (let round = 0; round < 5; round++) {
       wire().onclose?.({ code: 1006 });
@@ -234,6 +244,31 @@ describe("coming back", () => {
     const at_ms = Date.now();
     wire().onclose?.({ code: 1012 });
     expect(phases.at(-1)).toMatchObject({ retry_at_ms: at_ms + 500 });
+  });
+});
+
+describe("an idle socket", () => {
+  test("connects when something is subscribed or somebody logs in, not before", () => {
+    socket.start();
+    expect(wires.length).toBe(0);
+    socket.authenticate("t1");
+    expect(wires.length).toBe(1);
+    socket.authenticate(null);
+    expect(phases.at(-1)).toEqual({ phase: "idle" });
+    expect(wires.length).toBe(1);
+    socket.subscribe(ALL, { message: () => {} });
+    expect(wires.length).toBe(2);
+  });
+
+  test("does not come back when the gateway cuts it for want of use", () => {
+    socket.start();
+    const leave = socket.subscribe(ALL, { message: () => {} });
+    wire().onopen?.();
+    leave();
+    wire().onclose?.({ code: 1000 });
+    vi.advanceTimersByTime(60_000);
+    expect(wires.length).toBe(1);
+    expect(phases.at(-1)).toEqual({ phase: "idle" });
   });
 });
 
@@ -251,6 +286,7 @@ test("the wait before a try has jitter: between half of its step and all of it",
 describe("the age of what is on screen", () => {
   const at_ms = new Date(2026, 0, 1, 12, 3, 10).getTime();
   test.each([
+    [{ phase: "idle" }, at_ms, at_ms + 99_000, "idle", "nothing live here"],
     [{ phase: "open" }, at_ms, at_ms + 3_000, "live", "live"],
     [{ phase: "open" }, at_ms, at_ms + 7_900, "stale", "7 s old"],
     [{ phase: "connecting", attempt: 0 }, 0, at_ms, "stale", "connecting…"],

@@ -7,7 +7,9 @@
 import type { Problem, ServerMessage } from "../api/types";
 import { backoffMs } from "./backoff";
 
+/** `idle`: nobody is logged in and nothing is subscribed. The gateway cuts such connections, so none is made. */
 export type Connection =
+  | { phase: "idle" }
   | { phase: "connecting"; attempt: number }
   | { phase: "open" }
   | { phase: "waiting"; attempt: number; retry_at_ms: number };
@@ -62,7 +64,7 @@ interface Subscription {
 
 export class LiveSocket {
   private wire: Wire | null = null;
-  private phase: Connection = { phase: "waiting", attempt: 0, retry_at_ms: 0 };
+  private phase: Connection = { phase: "idle" };
   private readonly subscriptions = new Map<string, Subscription>();
   /** Requests whose answer matters, by id. */
   private readonly asked = new Map<number, { ack?: () => void; error: (problem: Problem) => void }>();
@@ -87,7 +89,16 @@ export class LiveSocket {
 
   start(): void {
     this.check ??= setInterval(() => this.look(), CHECK_EACH_MS);
-    if (!this.wire) this.connect();
+    this.wake();
+  }
+
+  /** Connects where something is wanted of an idle socket. */
+  private wake(): void {
+    if (this.phase.phase === "idle" && this.check !== undefined && this.isWanted()) this.connect();
+  }
+
+  private isWanted(): boolean {
+    return this.token !== null || this.subscriptions.size > 0;
   }
 
   stop(): void {
@@ -95,6 +106,7 @@ export class LiveSocket {
     this.check = undefined;
     clearTimeout(this.retry);
     this.drop(1000);
+    this.phase = { phase: "idle" };
   }
 
   /** The browser says that the network is back: no waiting for the next try. */
@@ -111,10 +123,13 @@ export class LiveSocket {
     this.token = token;
     if (token !== null) {
       if (this.phase.phase === "open") this.prove();
+      this.wake();
     } else if (hadOne && this.check !== undefined) {
+      clearTimeout(this.retry);
       this.drop(1000);
       this.attempt = 0;
-      this.connect();
+      this.setPhase({ phase: "idle" });
+      this.wake();
     }
   }
 
@@ -125,6 +140,7 @@ export class LiveSocket {
     subscription.listeners.add(listener);
     this.subscriptions.set(key, subscription);
     this.sendSubscription(subscription);
+    this.wake();
     return () => {
       subscription.listeners.delete(listener);
       if (subscription.listeners.size > 0 || this.subscriptions.get(key) !== subscription) return;
@@ -191,6 +207,11 @@ export class LiveSocket {
   private lost(code: number): void {
     this.wire = null;
     this.forget();
+    if (!this.isWanted()) {
+      this.attempt = 0;
+      this.setPhase({ phase: "idle" });
+      return;
+    }
     if (code === TOKEN_EXPIRED) this.hooks.needToken();
     const wait_ms = backoffMs(code === GOING_AWAY ? 0 : this.attempt, this.random);
     this.attempt += 1;

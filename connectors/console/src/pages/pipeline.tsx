@@ -97,9 +97,12 @@ const rate = (value: number | null | undefined) =>
     : `${value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 })}/s`;
 const count = (value: number | null | undefined) =>
   value === null || value === undefined ? "–" : value.toLocaleString("en");
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const about = (value: number | null | undefined) =>
+  value === null || value === undefined ? "–" : compact.format(value);
 const age = (value: number) => (value < 120 ? `${Math.round(value)} s` : `${Math.round(value / 60)} min`);
 
-const [BOX_WIDE, BOX_HIGH, GAP_X, GAP_Y, EDGE] = [150, 58, 34, 12, 20];
+const [BOX_WIDE, BOX_HIGH, GAP_X, GAP_Y, EDGE] = [164, 58, 34, 12, 20];
 const LAG_BAD = 10_000;
 
 type Tone = "good" | "warn" | "bad";
@@ -229,7 +232,7 @@ function TopicBox({
         {clip(name)}
       </text>
       <text x={BOX_WIDE / 2} y={42} class="figure">
-        {topic ? `${rate(topic.rate)} · ${count(topic.records)}` : "–"}
+        {topic ? `${rate(topic.rate)} · ${about(topic.records)}` : "–"}
       </text>
       {dead > 0 ? (
         <text x={BOX_WIDE / 2} y={55} class="figure bad">
@@ -253,7 +256,7 @@ function ComponentBox({ x, y, name, component }: Corner & { name: string; compon
       </text>
       <text x={14} y={36} class="figure left">
         {measured && component
-          ? `${rate(component.rate)} · lag ${count(component.lag)}`
+          ? `${rate(component.rate)} · lag ${about(component.lag)}`
           : (component?.kind ?? "outside")}
       </text>
       {measured && component ? (

@@ -64,10 +64,17 @@ export function Shell({ children }: { children: ComponentChildren }) {
   );
 }
 
+const SPOKEN = {
+  live: "Connected, data is live",
+  stale: "Data is getting old",
+  offline: "Offline",
+  idle: "No live data on this page",
+};
+
 /** How old the data on screen is. Only a change of kind is read aloud, not each second. */
 function ConnectionState() {
   const { tone, text } = freshness(connection.value, socket.heard_ms, now_ms.value);
-  const spoken = tone === "live" ? "Connected, data is live" : tone === "stale" ? "Data is getting old" : "Offline";
+  const spoken = SPOKEN[tone];
   return (
     <span class={`connection ${tone}`} data-testid="connection" data-state={tone} title={spoken}>
       <span class="dot" aria-hidden="true" />
