@@ -1,4 +1,5 @@
 /** Which page the address means. */
+import { useErrorBoundary } from "preact/hooks";
 import { AccountPage } from "./pages/account";
 import { AnalyticsPage } from "./pages/analytics";
 import { LogInPage, SignUpPage } from "./pages/entry";
@@ -18,6 +19,18 @@ export function App() {
 
 function Page() {
   const now = route.value;
+  const [error, again] = useErrorBoundary((failure) => console.error(failure));
+  if (error) {
+    return (
+      <div class="empty" role="alert">
+        <p class="empty-title">This page could not be shown</p>
+        <p>{String(error)}</p>
+        <button type="button" onClick={again}>
+          Try again
+        </button>
+      </div>
+    );
+  }
   switch (now.page) {
     case "trade":
       return <TradePage wanted={now.instrument} />;

@@ -80,7 +80,8 @@ async function renewOnce(): Promise<boolean> {
     } else {
       // The gateway is away or busy: what is on screen stays, and the next try comes soon.
       clearTimeout(timer);
-      timer = setTimeout(() => void renew(), RETRY_MS);
+      const wait_s = error instanceof ProblemError ? error.problem.retry_after_s : undefined;
+      timer = setTimeout(() => void renew(), wait_s ? wait_s * 1000 : RETRY_MS);
       if (before === "starting") session.value = { phase: "out", sentence: null };
     }
     return false;

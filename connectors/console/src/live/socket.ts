@@ -287,7 +287,8 @@ export class LiveSocket {
       return;
     }
     this.heard();
-    this.attempt = 0;
+    // A refusal is no success: a token that is refused again and again must not make the tries come fast.
+    if (message.type !== "error") this.attempt = 0;
     if (message.type === "ack") {
       const asked = this.asked.get(message.id);
       this.asked.delete(message.id);
@@ -300,9 +301,18 @@ export class LiveSocket {
       this.hooks.needToken();
     } else if (message.type !== "pong") {
       for (const key of keysFor(message)) {
-        for (const listener of this.subscriptions.get(key)?.listeners ?? []) listener.message(message);
+        for (const listener of this.subscriptions.get(key)?.listeners ?? []) deliver(listener, message);
       }
     }
+  }
+}
+
+/** A listener that fails on a message must not keep it from the others. */
+function deliver(listener: Listener, message: ServerMessage): void {
+  try {
+    listener.message(message);
+  } catch (error) {
+    console.error(`A ${message.type} message could not be used.`, error);
   }
 }
 

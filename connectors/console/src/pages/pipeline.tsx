@@ -117,6 +117,14 @@ const stateWords = (component: PipelineComponent) => {
   return component.restoring ? "▲ restoring" : TONE_WORDS[toneOf(component)];
 };
 
+/** State, members and, where all is well, the snapshot's age, short enough for a box. */
+function stateLine(component: PipelineComponent): string {
+  const members = `${count(component.members)} ×`;
+  if (toneOf(component) !== "good") return `${stateWords(component)} · ${members}`;
+  const { snapshot_age_s } = component;
+  return typeof snapshot_age_s === "number" ? `● ${members} · snap ${age(snapshot_age_s)}` : `● runs · ${members}`;
+}
+
 function graphOf({ topics, components }: Pipeline) {
   const shown = topics.filter((topic) => !inBox(topic) && !topic.name.endsWith(".dlq"));
   const names = new Set(components.map((component) => component.name));
@@ -261,7 +269,7 @@ function ComponentBox({ x, y, name, component }: Corner & { name: string; compon
       </text>
       {measured && component ? (
         <text x={14} y={50} class={`figure left ${tone}`}>
-          {stateWords(component)} · {count(component.members)} ×
+          {stateLine(component)}
         </text>
       ) : null}
     </g>

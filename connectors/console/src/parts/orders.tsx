@@ -5,7 +5,7 @@ import type { Instrument } from "../api/types";
 import { account, amend, cancel, cancelAll, dismissOrder } from "../live/account";
 import { instruments } from "../live/market";
 import { hasEnded, type LocalOrder } from "../live/orders";
-import { priceProblem, quantityProblem } from "../money/check";
+import { hasLimit, priceProblem, quantityProblem } from "../money/check";
 import { parseAmount, placesOf, show, units, wire } from "../money/units";
 import { session } from "../session";
 import { tradePath } from "../router";
@@ -142,7 +142,7 @@ export function Cells({ order }: { order: LocalOrder }) {
         </span>
       </td>
       <td class="num r" data-label="Price" data-testid="order-price">
-        {order.price && order.type !== "market" ? show(units(order.price), price) : "–"}
+        {order.price && hasLimit(order.type) ? show(units(order.price), price) : "–"}
       </td>
       <td class="num r" data-label="Stop">
         {order.stop_price ? show(units(order.stop_price), price) : "–"}
@@ -234,7 +234,7 @@ function AmendRow({ order }: { order: LocalOrder }) {
   const quantity = useRef<HTMLInputElement>(null);
   const price = useRef<HTMLInputElement>(null);
   const sentence = useRef(signal<string | null>(null)).current;
-  const priced = order.type !== "stop" && order.type !== "market";
+  const priced = hasLimit(order.type);
   const instrument = instruments.value?.get(order.instrument);
   useEffect(() => quantity.current?.select(), []);
 

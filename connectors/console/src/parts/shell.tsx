@@ -18,8 +18,21 @@ const PAGES = [
   { page: "pipeline", path: "/pipeline", label: "Pipeline" },
 ] as const;
 
+/** After a change of page the reading goes on with the page, not with the link that led to it. */
+function useFocusOnPage(page: string): void {
+  const first = useRef(true);
+  useEffect(() => {
+    const active = document.activeElement;
+    if (!first.current && (active === document.body || active instanceof HTMLAnchorElement)) {
+      document.getElementById("main")?.focus({ preventScroll: true });
+    }
+    first.current = false;
+  }, [page]);
+}
+
 export function Shell({ children }: { children: ComponentChildren }) {
   const trading = route.value.page === "trade";
+  useFocusOnPage(route.value.page);
   return (
     <div class={`shell${trading ? " trading" : ""}`}>
       <a class="skip" href="#main">
