@@ -17,6 +17,8 @@ export type Session =
 export const session = signal<Session>({ phase: "starting" });
 
 const RENEW_BEFORE_MS = 60_000;
+/** Of an access token whose answer does not say. */
+const USUAL_LIFE_S = 300;
 const RETRY_MS = 3_000;
 const LOCK = "tapeline.refresh";
 
@@ -42,7 +44,7 @@ function setToken(next: string | null): void {
 
 function enter(answer: SessionAnswer): void {
   clearTimeout(timer);
-  const life_ms = answer.expires_in_s * 1000;
+  const life_ms = (answer.expires_in_s || USUAL_LIFE_S) * 1000;
   timer = setTimeout(() => void renew(), Math.max(life_ms / 2, life_ms - RENEW_BEFORE_MS));
   const before = session.peek();
   // Another tab may have logged in as somebody else: nothing of the first account may stay on screen.
@@ -115,8 +117,18 @@ function entered(answer: SessionAnswer): void {
 
 export const giveUpFactor = () => leave(null);
 
-/** A fresh second factor, for withdrawals. */
-export async function confirmAgain(): Promise<void> {
+/** Does what may need a fresh second factor: asks for it where the gateway does, and tries once more. */
+export async function withSecondFactor(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof ProblemError && error.problem.code === "second_factor_needed")) throw error;
+    await confirmAgain();
+    await work();
+  }
+}
+
+async function confirmAgain(): Promise<void> {
   const factor = await client.secondFactorOptions();
   const credential = await usePasskey(factor.public_key);
   const answer = await client.secondFactor({ challenge: factor.challenge, credential });

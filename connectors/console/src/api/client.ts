@@ -84,7 +84,8 @@ export class Client {
     if (response.status === 204) return undefined as T;
     if (!response.ok) throw new ProblemError(await problemOf(response));
     try {
-      return (await response.json()) as T;
+      const text = await response.text();
+      return (text === "" ? undefined : JSON.parse(text)) as T;
     } catch {
       throw new NoAnswerError();
     }
@@ -108,7 +109,7 @@ export class Client {
   passkeyOptions = () =>
     this.call<{ challenge: string; public_key: CreationOptionsWire }>("/v1/passkeys/options", { method: "POST" });
   addPasskey = (body: { challenge: string; credential: unknown; label: string }) =>
-    this.call<unknown>("/v1/passkeys", { method: "POST", body });
+    this.call<void>("/v1/passkeys", { method: "POST", body });
   removePasskey = (id: string) => this.call<void>(`/v1/passkeys/${part(id)}`, { method: "DELETE" });
   secondFactorOptions = () => this.call<SecondFactor>("/v1/second-factor/options", { method: "POST" });
   secondFactor = (body: { challenge: string; credential: unknown }) =>

@@ -46,5 +46,19 @@ export function problemSentence(problem: Problem): string {
   if (problem.status === 429) return `That was too often.${wait || " Wait a moment and try again."}`;
   const known = SENTENCES[problem.code] ?? REJECT_SENTENCES[problem.code];
   if (known) return known + wait;
-  return (problem.detail ?? problem.title ?? `The gateway refused this (${problem.code}).`) + wait;
+  return asSentence(problem.detail ?? problem.title ?? `The gateway refused this (${problem.code})`) + wait;
+}
+
+const asSentence = (text: string) => {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+};
+
+/** Answers that say for sure that the command was not taken, although they look like a failure of the gateway. */
+const NOT_TAKEN = new Set(["starting", "too_busy", "kafka_away"]);
+
+/** Whether the command may have been taken all the same: there was no answer, or one that does not tell. */
+export function isInDoubt(error: unknown): boolean {
+  if (error instanceof NoAnswerError) return true;
+  return error instanceof ProblemError && (error.problem.status ?? 0) >= 500 && !NOT_TAKEN.has(error.problem.code);
 }

@@ -179,7 +179,8 @@ export interface Order {
 export interface Fill {
   trade_id: string;
   order_id: string;
-  client_order_id: string;
+  /** Absent where the gateway does not know the trade's orders any more. */
+  client_order_id?: string | null;
   instrument: string;
   side: Side;
   liquidity: "maker" | "taker";
@@ -187,7 +188,7 @@ export interface Fill {
   quantity: string;
   notional: string;
   fee: string;
-  fee_asset: string;
+  fee_asset?: string | null;
   traded_ms: number;
 }
 export interface Balance {

@@ -1,4 +1,7 @@
-/** WebAuthn between the browser, which wants buffers, and the gateway, which speaks base64url. */
+/**
+ * WebAuthn between the browser, which wants buffers, and the gateway, which speaks JSON with base64url. Browsers since
+ * about 2025 convert by themselves (WebAuthn level 3); for older ones it is done here.
+ */
 import type { CreationOptionsWire, RequestOptionsWire } from "./types";
 
 export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
@@ -23,15 +26,15 @@ export const passkeysWork = () => typeof window.PublicKeyCredential === "functio
 
 /** Asks the person to register a passkey; the credential in the JSON form that the gateway takes. */
 export async function createPasskey(options: CreationOptionsWire): Promise<unknown> {
-  const credential = await navigator.credentials.create({
-    publicKey: {
-      ...options,
-      challenge: fromBase64Url(options.challenge),
-      user: { ...options.user, id: fromBase64Url(options.user.id) },
-      excludeCredentials: withId(options.excludeCredentials),
-    },
-  });
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON?.(options) ?? {
+    ...options,
+    challenge: fromBase64Url(options.challenge),
+    user: { ...options.user, id: fromBase64Url(options.user.id) },
+    excludeCredentials: withId(options.excludeCredentials),
+  };
+  const credential = await navigator.credentials.create({ publicKey });
   if (!(credential instanceof PublicKeyCredential)) throw new Error("The browser made no passkey.");
+  if (typeof credential.toJSON === "function") return credential.toJSON();
   const response = credential.response as AuthenticatorAttestationResponse;
   return {
     id: credential.id,
@@ -40,6 +43,7 @@ export async function createPasskey(options: CreationOptionsWire): Promise<unkno
     response: {
       clientDataJSON: toBase64Url(response.clientDataJSON),
       attestationObject: toBase64Url(response.attestationObject),
+      transports: response.getTransports?.() ?? [],
     },
     clientExtensionResults: credential.getClientExtensionResults(),
   };
@@ -47,14 +51,14 @@ export async function createPasskey(options: CreationOptionsWire): Promise<unkno
 
 /** Asks the person to confirm with a passkey. */
 export async function usePasskey(options: RequestOptionsWire): Promise<unknown> {
-  const credential = await navigator.credentials.get({
-    publicKey: {
-      ...options,
-      challenge: fromBase64Url(options.challenge),
-      allowCredentials: withId(options.allowCredentials),
-    },
-  });
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON?.(options) ?? {
+    ...options,
+    challenge: fromBase64Url(options.challenge),
+    allowCredentials: withId(options.allowCredentials),
+  };
+  const credential = await navigator.credentials.get({ publicKey });
   if (!(credential instanceof PublicKeyCredential)) throw new Error("The browser found no passkey.");
+  if (typeof credential.toJSON === "function") return credential.toJSON();
   const response = credential.response as AuthenticatorAssertionResponse;
   return {
     id: credential.id,

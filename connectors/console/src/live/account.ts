@@ -3,7 +3,7 @@
  * sends commands by REST. A command's id is made here, so that a lost answer can be looked up.
  */
 import { signal } from "@preact/signals";
-import { NoAnswerError, ProblemError, sentenceOf } from "../api/problems";
+import { isInDoubt, ProblemError, sentenceOf } from "../api/problems";
 import type { PlaceOrder, PrivateMessage, ServerMessage } from "../api/types";
 import { show, units, type Units } from "../money/units";
 import { notify } from "../notices";
@@ -82,7 +82,7 @@ export async function place(order: PlaceOrder): Promise<void> {
     const placed = await client.place(order);
     take({ kind: "acked", client_order_id, order_id: placed.order_id });
   } catch (error) {
-    if (error instanceof NoAnswerError) {
+    if (isInDoubt(error)) {
       take({ kind: "unanswered", client_order_id });
       void lookUp(client_order_id, LOOK_UPS);
     } else {
@@ -150,7 +150,7 @@ export async function withdraw(asset: string, amount: string): Promise<void> {
     await client.withdraw({ asset, amount, client_order_id: request_id });
   } catch (error) {
     const factor = error instanceof ProblemError && error.problem.code === "second_factor_needed";
-    take({ kind: "ask_failed", request_id, sentence: factor ? null : sentenceOf(error) });
+    take({ kind: "ask_failed", request_id, sentence: factor ? null : sentenceOf(error), in_doubt: isInDoubt(error) });
     throw error;
   }
 }
@@ -166,7 +166,7 @@ async function ask(
     await send();
     return true;
   } catch (error) {
-    take({ kind: "ask_failed", request_id, sentence: sentenceOf(error) });
+    take({ kind: "ask_failed", request_id, sentence: sentenceOf(error), in_doubt: isInDoubt(error) });
     return false;
   }
 }

@@ -233,6 +233,8 @@ describe("amend and cancel", () => {
   test("a request that was not sent is taken back; without a sentence silently", () => {
     const failed: Event = { kind: "ask_failed", request_id: "r1", sentence: "No answer." };
     expect(run(ACCEPTED, ask("cancel"), failed).said).toEqual(["The cancel did not happen. No answer."]);
+    const doubt = run(ACCEPTED, ask("cancel"), { ...failed, in_doubt: true });
+    expect(doubt.said).toEqual(["The cancel may or may not have happened. No answer."]);
     expect(run(ACCEPTED, ask("cancel"), { ...failed, sentence: null }).said).toEqual([]);
     expect(the(run(ACCEPTED, ask("cancel"), failed).state).change).toBeNull();
   });

@@ -72,7 +72,8 @@ export type Event =
   | { kind: "failed"; client_order_id: string; sentence: string }
   | { kind: "unanswered"; client_order_id: string }
   | { kind: "asked"; request_id: string; request: Request; change?: Change }
-  | { kind: "ask_failed"; request_id: string; sentence: string | null }
+  /** Without a sentence nothing is said; in doubt it may have happened all the same. */
+  | { kind: "ask_failed"; request_id: string; sentence: string | null; in_doubt?: boolean }
   | { kind: "order"; order: Order }
   | { kind: "fills"; fills: Fill[] }
   | { kind: "dismissed"; client_order_id: string }
@@ -115,7 +116,7 @@ export function reduce(state: AccountState, event: Event): Step {
       ask(step, event.request_id, event.request, event.change);
       return step;
     case "ask_failed":
-      settleRequest(step, event.request_id, event.sentence);
+      settleRequest(step, event.request_id, event.sentence, event.in_doubt);
       return step;
     case "order":
       merge(step, event.order);
@@ -179,7 +180,7 @@ function ask(step: Step, request_id: string, request: Request, change: Change | 
 }
 
 /** The request is over; with a sentence it came to nothing. */
-function settleRequest(step: Step, request_id: string, sentence: string | null): void {
+function settleRequest(step: Step, request_id: string, sentence: string | null, in_doubt = false): void {
   const request = step.state.requests.get(request_id);
   if (!request || (request.kind === "cancel_all" && sentence === null)) return;
   const requests = new Map(step.state.requests);
@@ -190,7 +191,8 @@ function settleRequest(step: Step, request_id: string, sentence: string | null):
       put(step, { ...order, change: null, notice: sentence ?? order.notice });
     }
   }
-  if (sentence) step.notices.push({ tone: "bad", text: `${request.label} did not happen. ${sentence}` });
+  const outcome = in_doubt ? "may or may not have happened" : "did not happen";
+  if (sentence) step.notices.push({ tone: "bad", text: `${request.label} ${outcome}. ${sentence}` });
 }
 
 // ---- what the gateway told ----

@@ -1,7 +1,7 @@
 /** Profile, passkeys, API keys, withdrawals, log-out. */
 import { useSignal, type Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ProblemError, sentenceOf } from "../api/problems";
+import { sentenceOf } from "../api/problems";
 import type { ApiKey, Me, NewApiKey, Scope } from "../api/types";
 import { createPasskey, passkeysWork } from "../api/webauthn";
 import { available, withdraw } from "../live/account";
@@ -10,7 +10,7 @@ import { notify } from "../notices";
 import { Empty, Field, Skeleton, Time, dateText } from "../parts/common";
 import { Balances, Deposit, knownAssets } from "../parts/funds";
 import { LogInFirst } from "../parts/orders";
-import { client, confirmAgain, logOut, session } from "../session";
+import { client, logOut, session, withSecondFactor } from "../session";
 
 export function AccountPage() {
   const loggedIn = session.value.phase === "in";
@@ -98,11 +98,11 @@ function Passkeys({ me, reload }: { me: Me | null; reload: () => Promise<void> }
   const label = useSignal("");
   const sentence = useSignal<string | null>(null);
   const busy = useSignal(false);
-  const attempt = async (work: () => Promise<unknown>) => {
+  const attempt = async (work: () => Promise<void>) => {
     busy.value = true;
     sentence.value = null;
     try {
-      await work();
+      await withSecondFactor(work);
       await reload();
     } catch (error) {
       sentence.value = sentenceOf(error);
@@ -184,15 +184,6 @@ function Withdrawal({ me }: { me: Me | null }) {
   const chosen = asset.value ?? assets[0] ?? "";
   const has = available(chosen);
   const protectedBy = (me?.passkeys.length ?? 0) > 0;
-  const send = async (text: string) => {
-    try {
-      await withdraw(chosen, text);
-    } catch (error) {
-      if (!(error instanceof ProblemError && error.problem.code === "second_factor_needed")) throw error;
-      await confirmAgain();
-      await withdraw(chosen, text);
-    }
-  };
   const submit = async (event: Event) => {
     event.preventDefault();
     const parsed = parseAmount(amount.value, "Amount");
@@ -202,7 +193,8 @@ function Withdrawal({ me }: { me: Me | null }) {
     busy.value = true;
     sentence.value = null;
     try {
-      await send(wire(parsed.value));
+      const text = wire(parsed.value);
+      await withSecondFactor(() => withdraw(chosen, text));
       amount.value = "";
       notify({ tone: "info", text: `The withdrawal of ${show(parsed.value)} ${chosen} is on its way.` });
     } catch (error) {
@@ -264,16 +256,16 @@ function ApiKeys() {
   const keys = useSignal<ApiKey[] | null>(null);
   const made = useSignal<NewApiKey | null>(null);
   const sentence = useSignal<string | null>(null);
-  const attempt = async (work: () => Promise<unknown>) => {
+  const attempt = async (work: () => Promise<void>) => {
     sentence.value = null;
     try {
-      await work();
+      await withSecondFactor(work);
       keys.value = await client.apiKeys();
     } catch (error) {
       sentence.value = sentenceOf(error);
     }
   };
-  useEffect(() => void attempt(async () => undefined), []);
+  useEffect(() => void attempt(async () => {}), []);
   return (
     <section class="panel card wide" aria-labelledby="keys-title">
       <h2 id="keys-title">API keys</h2>

@@ -186,13 +186,8 @@ function niceTop(value: number): number {
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const short = (value: number) => compact.format(value);
 
-const STAGES: Record<string, string> = {
-  validated: "Validated",
-  executed: "Executed",
-  settled: "Settled",
-  total: "All stages",
-};
-const stageName = (stage: string) => STAGES[stage] ?? stage.replaceAll("_", " ");
+const stageName = (stage: string) =>
+  stage === "total" ? "All stages" : stage.charAt(0).toUpperCase() + stage.slice(1).replaceAll("_", " ");
 
 function Latency({ rows }: { rows: Analytics["latency"] }) {
   const most = Math.max(1, ...rows.map((row) => row.p99_ms));

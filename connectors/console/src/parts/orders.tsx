@@ -144,7 +144,7 @@ export function Cells({ order }: { order: LocalOrder }) {
       <td class="num r" data-label="Price" data-testid="order-price">
         {order.price && hasLimit(order.type) ? show(units(order.price), price) : "–"}
       </td>
-      <td class="num r" data-label="Stop">
+      <td class={`num r${order.stop_price ? "" : " none"}`} data-label="Stop">
         {order.stop_price ? show(units(order.stop_price), price) : "–"}
       </td>
       <td class="num r" data-label="Filled">

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { problemSentence, sentenceOf, NoAnswerError, ProblemError } from "../api/problems";
+import { isInDoubt, problemSentence, sentenceOf, NoAnswerError, ProblemError } from "../api/problems";
 import { CANCEL_SENTENCES, fullReason, reasonSentence, REFUSE_SENTENCES, REJECT_SENTENCES } from "./reasons";
 
 /** The symbols of an enum in one of the repository's schemas, UNKNOWN left out, as the gateway spells them. */
@@ -55,10 +55,22 @@ describe("problems become sentences", () => {
     [{ code: "slow", detail: "Slow down.", retry_after_s: 3 }, "Slow down. Try again in 3 s."],
     [{ code: "rate_limited", status: 429, retry_after_s: 7 }, "That was too often. Try again in 7 s."],
     [{ code: "rate_limited", status: 429 }, "That was too often. Wait a moment and try again."],
+    [{ code: "view_away", status: 503, detail: "the database is away: try again" }, "The database is away: try again."],
     [{ code: "odd" }, "The gateway refused this (odd)."],
   ])("%j", (problem, sentence) => {
     expect(problemSentence(problem)).toBe(sentence);
     expect(sentenceOf(new ProblemError(problem))).toBe(sentence);
+  });
+
+  test.each([
+    ["no answer", new NoAnswerError(), true],
+    ["an answer that does not tell", new ProblemError({ code: "outcome_unknown", status: 503 }), true],
+    ["a proxy's failure", new ProblemError({ code: "http_502", status: 502 }), true],
+    ["a gateway that is starting", new ProblemError({ code: "starting", status: 503 }), false],
+    ["a refusal", new ProblemError({ code: "invalid_tick", status: 422 }), false],
+    ["too many requests", new ProblemError({ code: "too_many_requests", status: 429 }), false],
+  ])("%s leaves a command in doubt or not", (_name, error, doubt) => {
+    expect(isInDoubt(error)).toBe(doubt);
   });
 
   test("a missing answer and a closed passkey prompt have theirs", () => {

@@ -33,8 +33,8 @@ export const REJECT_SENTENCES: Record<string, string> = {
 
 /** Why the book ended an order (`CancelReason` in trades.executed.avsc). */
 export const CANCEL_SENTENCES: Record<string, string> = {
-  requested: "Cancelled, as you asked.",
-  cancel_all: "Cancelled with all your orders of this instrument.",
+  requested: "You asked for it.",
+  cancel_all: "You cancelled all orders of this instrument.",
   immediate_or_cancel: "What could not trade at once was cancelled.",
   fill_or_kill: "It could not be filled in full at once, so none of it was.",
   no_liquidity: "There was nothing (more) to trade with at an allowed price.",
