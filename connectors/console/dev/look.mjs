@@ -110,6 +110,12 @@ async function keyboard(page) {
   await page.screenshot({ path: `${shots}picker.png` });
   await page.keyboard.press("Enter");
   await page.waitForURL("**/trade/BTC-USD");
+  await page.locator('.level[tabindex="0"]').focus();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector('[data-testid="price"]')?.value !== "");
+  await page.evaluate(() => document.activeElement?.blur());
   await page.keyboard.press("?");
   await test(page, "help").waitFor();
   await look(page, "help");

@@ -23,7 +23,7 @@ import { addTrades } from "./join";
 const LEVELS = 50;
 const CALM_MS = 30_000;
 /** Eyes follow a book no faster. */
-const DRAW_EACH_MS = 60;
+const DRAW_EACH_MS = 90;
 const RELOAD_MS = 3_000;
 
 export const instruments = signal<ReadonlyMap<string, Instrument> | null>(null);

@@ -6,10 +6,11 @@ import type { Instrument, OrderType, PlaceOrder, SelfTradePrevention, TimeInForc
 import { available, newId, place } from "../live/account";
 import { book } from "../live/market";
 import { canRest, checkOrder, hasLimit, hasStop, timesInForce, type Checked, type Field as Name } from "../money/check";
-import { affordable, fee, sweep, worstPrice } from "../money/funds";
+import { affordable, worstPrice } from "../money/funds";
 import { parseAmount, placesOf, show, wire, type Units } from "../money/units";
 import { session } from "../session";
 import { Field, Link } from "./common";
+import { CostTable } from "./cost";
 import { form, set, type FormState } from "./form-state";
 
 const TYPES: [OrderType, string][] = [
@@ -57,11 +58,19 @@ function commandOf(draft: FormState, amounts: NonNullable<Checked["amounts"]>, i
   };
 }
 
+/** What is wrong with a field, as far as it is to be shown yet. */
+type ProblemOf = (name: Name) => string | null;
+interface PartProps {
+  draft: FormState;
+  instrument: Instrument;
+  problem: ProblemOf;
+}
+
 export function OrderForm({ instrument }: { instrument: Instrument }) {
   const draft = form.value;
   const loggedIn = session.value.phase === "in";
   const checked = checkOrder(draft, instrument, loggedIn ? available : () => null, Date.now());
-  const problem = (name: Name) => {
+  const problem: ProblemOf = (name) => {
     const shown = touched.value.has("all") || touched.value.has(name);
     return shown ? (checked.problems[name] ?? null) : null;
   };
@@ -81,9 +90,42 @@ export function OrderForm({ instrument }: { instrument: Instrument }) {
     void place(commandOf(draft, checked.amounts, instrument.symbol));
     set({ quantity: "", display_quantity: "" });
   };
-  const rests = canRest(draft.type, draft.time_in_force);
   return (
     <form class="order-form" aria-label="New order" data-testid="order-form" noValidate onSubmit={submit}>
+      <SideAndType draft={draft} />
+      <Amount
+        name="quantity"
+        label="Quantity"
+        unit={instrument.base_asset}
+        step={instrument.lot_size}
+        problem={problem("quantity")}
+      />
+      {loggedIn ? <Shares instrument={instrument} /> : null}
+      <Prices draft={draft} instrument={instrument} problem={problem} />
+      <Lives draft={draft} problem={problem} />
+      <Advanced draft={draft} instrument={instrument} problem={problem} />
+      <CostTable draft={draft} checked={checked} instrument={instrument} loggedIn={loggedIn} />
+      {checked.problems.instrument || checked.problems.funds ? (
+        <p class="problem" role="status" data-testid="funds-problem">
+          {checked.problems.instrument ?? checked.problems.funds}
+        </p>
+      ) : null}
+      {loggedIn ? (
+        <button type="submit" class={`send ${draft.side}`} data-testid="send-order">
+          {draft.side === "buy" ? "▲ Buy" : "▼ Sell"} {instrument.base_asset}
+        </button>
+      ) : (
+        <Link href="/log-in" class="button primary send">
+          Log in to trade
+        </Link>
+      )}
+    </form>
+  );
+}
+
+function SideAndType({ draft }: { draft: FormState }) {
+  return (
+    <>
       <div role="radiogroup" aria-label="Side" class="segments sides">
         {(["buy", "sell"] as const).map((side) => (
           <label key={side} class={side}>
@@ -112,14 +154,13 @@ export function OrderForm({ instrument }: { instrument: Instrument }) {
           </label>
         ))}
       </div>
-      <Amount
-        name="quantity"
-        label="Quantity"
-        unit={instrument.base_asset}
-        step={instrument.lot_size}
-        problem={problem("quantity")}
-      />
-      {loggedIn ? <Shares instrument={instrument} /> : null}
+    </>
+  );
+}
+
+function Prices({ draft, instrument, problem }: PartProps) {
+  return (
+    <>
       {hasStop(draft.type) ? (
         <Amount
           name="stop_price"
@@ -142,6 +183,13 @@ export function OrderForm({ instrument }: { instrument: Instrument }) {
           placeholder={bestPrice(draft, instrument)}
         />
       ) : null}
+    </>
+  );
+}
+
+function Lives({ draft, problem }: Omit<PartProps, "instrument">) {
+  return (
+    <>
       <Field label="Lives">
         {(ids) => (
           <select
@@ -171,59 +219,50 @@ export function OrderForm({ instrument }: { instrument: Instrument }) {
           )}
         </Field>
       ) : null}
-      <details class="advanced">
-        <summary>Advanced</summary>
-        <label class="check">
-          <input
-            type="checkbox"
-            data-testid="post-only"
-            checked={draft.post_only && rests}
-            disabled={!rests}
-            onChange={(event) => set({ post_only: event.currentTarget.checked })}
-          />
-          Post-only: cancel it rather than take
-        </label>
-        <Amount
-          name="display_quantity"
-          label="Displayed quantity"
-          unit={instrument.base_asset}
-          step={instrument.lot_size}
-          problem={problem("display_quantity")}
+    </>
+  );
+}
+
+function Advanced({ draft, instrument, problem }: PartProps) {
+  const rests = canRest(draft.type, draft.time_in_force);
+  return (
+    <details class="advanced" open={problem("display_quantity") ? true : undefined}>
+      <summary>Advanced</summary>
+      <label class="check">
+        <input
+          type="checkbox"
+          data-testid="post-only"
+          checked={draft.post_only && rests}
           disabled={!rests}
-          hint={rests ? "Iceberg: at most this much shows at a time." : "Only for limit orders that may rest."}
+          onChange={(event) => set({ post_only: event.currentTarget.checked })}
         />
-        <Field label="If it meets your own order">
-          {(ids) => (
-            <select
-              {...ids}
-              value={draft.self_trade_prevention}
-              onChange={(event) => set({ self_trade_prevention: event.currentTarget.value as SelfTradePrevention })}
-            >
-              {Object.entries(SELF_TRADE).map(([name, label]) => (
-                <option key={name} value={name}>
-                  {label}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-      </details>
-      <CostTable draft={draft} checked={checked} instrument={instrument} loggedIn={loggedIn} />
-      {checked.problems.instrument || checked.problems.funds ? (
-        <p class="problem" role="status" data-testid="funds-problem">
-          {checked.problems.instrument ?? checked.problems.funds}
-        </p>
-      ) : null}
-      {loggedIn ? (
-        <button type="submit" class={`send ${draft.side}`} data-testid="send-order">
-          {draft.side === "buy" ? "▲ Buy" : "▼ Sell"} {instrument.base_asset}
-        </button>
-      ) : (
-        <Link href="/log-in" class="button primary send">
-          Log in to trade
-        </Link>
-      )}
-    </form>
+        Post-only: cancel it rather than take
+      </label>
+      <Amount
+        name="display_quantity"
+        label="Displayed quantity"
+        unit={instrument.base_asset}
+        step={instrument.lot_size}
+        problem={problem("display_quantity")}
+        disabled={!rests}
+        hint={rests ? "Iceberg: at most this much shows at a time." : "Only for limit orders that may rest."}
+      />
+      <Field label="If it meets your own order">
+        {(ids) => (
+          <select
+            {...ids}
+            value={draft.self_trade_prevention}
+            onChange={(event) => set({ self_trade_prevention: event.currentTarget.value as SelfTradePrevention })}
+          >
+            {Object.entries(SELF_TRADE).map(([name, label]) => (
+              <option key={name} value={name}>
+                {label}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+    </details>
   );
 }
 
@@ -300,72 +339,6 @@ function Shares({ instrument }: { instrument: Instrument }) {
           {Number(part) * 25} %
         </button>
       ))}
-    </div>
-  );
-}
-
-interface CostProps {
-  draft: FormState;
-  checked: Checked;
-  instrument: Instrument;
-  loggedIn: boolean;
-}
-
-function CostTable({ draft, checked, instrument, loggedIn }: CostProps) {
-  const { cost } = checked;
-  const quote = instrument.quote_asset;
-  const asset = draft.side === "buy" ? quote : instrument.base_asset;
-  const has = loggedIn ? available(asset) : null;
-  const bounded = !hasLimit(draft.type);
-  const feeRange =
-    cost && (cost.maker_fee === cost.taker_fee || !canRest(draft.type, draft.time_in_force))
-      ? show(cost.taker_fee)
-      : cost && `${show(cost.maker_fee)} to ${show(cost.taker_fee)}`;
-  return (
-    <dl class="cost num" data-testid="cost">
-      {draft.type === "market" ? <Estimate draft={draft} instrument={instrument} /> : null}
-      <Line name={bounded ? "Notional at most" : "Notional"} value={cost && show(cost.notional)} unit={quote} />
-      <Line
-        name={`Fee (${ppm(instrument.maker_fee_ppm)} maker, ${ppm(instrument.taker_fee_ppm)} taker)`}
-        value={feeRange}
-        unit={quote}
-      />
-      <Line name="Reserved meanwhile" value={cost && show(cost.reserved)} unit={asset} testid="cost-reserved" />
-      <Line name="Available" value={has === null ? null : show(has)} unit={asset} testid="cost-available" />
-    </dl>
-  );
-}
-
-/** Parts per million as percent. */
-const ppm = (rate: number) => `${rate / 10_000} %`;
-
-/** What a market order would do in the book as it is now. */
-function Estimate({ draft, instrument }: { draft: FormState; instrument: Instrument }) {
-  const quantity = parseAmount(draft.quantity, "Quantity");
-  const now = book.value;
-  if (!quantity.ok || !now) return <Line name="About, in the book now" value={null} unit={instrument.quote_asset} />;
-  const levels = (draft.side === "buy" ? now.asks : now.bids).map((row) => [row.price, row.quantity] as const);
-  const worst = worstPrice(draft.side, draft.type, null, instrument);
-  const swept = sweep(draft.side, levels, quantity.value, worst);
-  const withFee = fee(swept.notional, instrument.taker_fee_ppm);
-  const total = draft.side === "buy" ? swept.notional + withFee : swept.notional - withFee;
-  const name = draft.side === "buy" ? "You pay about" : "You get about";
-  const short = swept.filled < quantity.value;
-  return (
-    <>
-      <Line name={name} value={show(total)} unit={instrument.quote_asset} />
-      {short ? (
-        <p class="hint">The book holds {show(swept.filled)} of it at allowed prices; the rest would be cancelled.</p>
-      ) : null}
-    </>
-  );
-}
-
-function Line({ name, value, unit, testid }: { name: string; value: string | null; unit: string; testid?: string }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd data-testid={testid}>{value === null ? "–" : `${value} ${unit}`}</dd>
     </div>
   );
 }
