@@ -1,14 +1,14 @@
 // Walks through the console in chromium, takes pictures of every page in both themes and two widths, and runs axe on
 // each: `npm run build && npm run look`. Fails on a serious axe finding, an error in the browser's console, or a step
-// that does not come about. The pictures go to dev/shots, which git ignores. TAPELINE_CONSOLE names a console that runs
-// already; else the build is served with the stand-in gateway.
+// that does not come about. The pictures go to dev/shots, which git ignores. The
+// build is served with the stand-in gateway, whose instruments the steps name.
 import { mkdirSync } from "node:fs";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
 import { preview } from "vite";
 
-const server = process.env.TAPELINE_CONSOLE ? null : await preview({ preview: { port: 4179, host: "localhost" } });
-const base = process.env.TAPELINE_CONSOLE ?? "http://localhost:4179";
+const server = await preview({ preview: { port: 4179, host: "localhost" } });
+const base = "http://localhost:4179";
 const shots = new URL("./shots/", import.meta.url).pathname;
 mkdirSync(shots, { recursive: true });
 
@@ -236,7 +236,7 @@ try {
     await look(entry, `log-in-${theme}-360`);
     await entry.context().close();
   }
-  if (server) await offline(await open("dark", 1440, 900));
+  await offline(await open("dark", 1440, 900));
 } catch (error) {
   findings.push(String(error));
 }
