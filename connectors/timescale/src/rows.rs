@@ -6,6 +6,8 @@ use crate::fold::{Book, Fold, OrderRow, OrderSource, QuoteRow, TradeRow};
 use std::borrow::Cow;
 use tapeline_schemas::wire;
 
+/// Parts per million of one.
+const PPM: i128 = 1_000_000;
 /// Texts of refused commands are cut here: nobody has checked their length, and an index can't hold any.
 const MAX_UNCHECKED_BYTES: usize = 256;
 
@@ -21,8 +23,10 @@ columns! {
         taker_side: String,
         taker_order_id: i64,
         taker_account: Cow<'a, str>,
+        taker_fee: Amount,
         maker_order_id: i64,
         maker_account: Cow<'a, str>,
+        maker_fee: Amount,
         position_partition: i32,
         position_offset: i64,
     }
@@ -127,6 +131,11 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// Notional times rate, rounded down, as the settler computes it; in 128 bits, whatever a record says.
+fn fee(notional: i64, rate_ppm: i64) -> Amount {
+    Amount(i128::from(notional) * i128::from(rate_ppm) / PPM)
+}
+
 impl<'a> Trades<'a> {
     fn push(&mut self, trade: &TradeRow<'a>) {
         self.trade_id.push(trade.trade_id);
@@ -138,8 +147,10 @@ impl<'a> Trades<'a> {
         self.taker_side.push(symbol(trade.taker.side.symbol()));
         self.taker_order_id.push(trade.taker.order_id);
         self.taker_account.push(text(&trade.taker.account));
+        self.taker_fee.push(fee(trade.notional, trade.taker.taker_fee_ppm));
         self.maker_order_id.push(trade.maker.order_id);
         self.maker_account.push(text(&trade.maker.account));
+        self.maker_fee.push(fee(trade.notional, trade.maker.maker_fee_ppm));
         self.position_partition.push(trade.position.partition);
         self.position_offset.push(trade.position.offset);
     }

@@ -45,6 +45,11 @@ impl Moment {
     }
 }
 
+/// Parts per million of the notional, rounded down.
+fn fee(notional: i64, rate_ppm: i64) -> i128 {
+    i128::from(notional) * i128::from(rate_ppm) / 1_000_000
+}
+
 pub(super) fn trade(row: &mut RowWriter, at: &Moment, trade: &Trade<'_, '_>) {
     row.int(trade.trade_id);
     row.time_us(at.at_us);
@@ -55,8 +60,10 @@ pub(super) fn trade(row: &mut RowWriter, at: &Moment, trade: &Trade<'_, '_>) {
     row.symbol(trade.taker.side.symbol());
     row.int(trade.taker.order_id);
     row.text(&clean(trade.taker.account));
+    row.amount(fee(trade.notional, trade.taker.taker_fee_ppm));
     row.int(trade.maker.order_id);
     row.text(&clean(trade.maker.account));
+    row.amount(fee(trade.notional, trade.maker.maker_fee_ppm));
     at.position(row);
 }
 
