@@ -4,10 +4,9 @@ use crate::candle::Candle;
 use crate::columns::{Amount, Time, columns, symbol, text};
 use crate::fold::{Book, Fold, OrderRow, OrderSource, QuoteRow, TradeRow};
 use std::borrow::Cow;
+use tapeline_domain::money;
 use tapeline_schemas::wire;
 
-/// Parts per million of one.
-const PPM: i128 = 1_000_000;
 /// Texts of refused commands are cut here: nobody has checked their length, and an index can't hold any.
 const MAX_UNCHECKED_BYTES: usize = 256;
 
@@ -131,9 +130,9 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Notional times rate, rounded down, as the settler computes it; in 128 bits, whatever a record says.
+/// The fee as the settler books it. One that can't be booked is none: its record is a dead letter there.
 fn fee(notional: i64, rate_ppm: i64) -> Amount {
-    Amount(i128::from(notional) * i128::from(rate_ppm) / PPM)
+    Amount::of(money::fee(notional, rate_ppm).unwrap_or(0))
 }
 
 impl<'a> Trades<'a> {
