@@ -7,8 +7,29 @@
 //! |---|---|
 //! | [`amount`] | decimal numbers of the interface and the integers of the topics |
 //! | [`problem`] | refusals as RFC 9457 problem details |
-//! | [`principal`] | who asks, and what they may do |
+//! | [`principal`], [`auth`] | who asks, and what they may do |
+//! | [`limits`] | how often they may ask |
+//! | [`http`] | the router, and what surrounds each request |
+//! | [`orders`] | commands into the topic `orders` |
+//! | [`position`] | reading what one's own commands led to |
+//! | [`reads`] | views in TimescaleDB and ClickHouse |
+//! | [`reference`] | instruments, held in memory |
+//! | [`audit`], [`metrics`] | what auditors and operations see |
+//! | [`config`], [`server`], [`run`] | settings, connections, a gateway put together |
 
 pub mod amount;
+pub mod audit;
+pub mod auth;
+pub mod config;
+pub mod gateway;
+pub mod http;
+pub mod limits;
+pub mod metrics;
+pub mod orders;
+pub mod position;
 pub mod principal;
 pub mod problem;
+pub mod reads;
+pub mod reference;
+pub mod run;
+pub mod server;

@@ -15,6 +15,18 @@ pub enum Scope {
     Operate,
 }
 
+impl Scope {
+    /// Its name in tokens, keys and problems.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Trade => "trade",
+            Self::Withdraw => "withdraw",
+            Self::Operate => "operate",
+        }
+    }
+}
+
 /// Whoever has shown a valid access token or API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {

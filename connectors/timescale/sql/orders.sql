@@ -21,6 +21,8 @@ CREATE TABLE public.orders (
 
 -- No index on a column that changes (status, updated_at): it would double the cost of each update.
 CREATE INDEX orders_account ON public.orders (account, order_id);
+-- By the client's own identity, as the gateway is asked for it.
+CREATE INDEX orders_client_order_id ON public.orders (account, client_order_id);
 
 COMMENT ON TABLE public.orders IS 'Current state of each order, from trades.executed (the newest offset wins) and orders.rejected (PLACE only). Names of sides, types and so on are the schema''s symbols in lower case.';
 COMMENT ON COLUMN public.orders.order_id IS 'Identity of the order: partition of its PLACE command in orders times 2^44 plus its offset.';

@@ -4,6 +4,7 @@ use crate::candle::Candle;
 use crate::columns::{Amount, Time, columns, symbol, text};
 use crate::fold::{Book, Fold, OrderRow, OrderSource, QuoteRow, TradeRow};
 use std::borrow::Cow;
+use tapeline_domain::money;
 use tapeline_schemas::wire;
 
 /// Texts of refused commands are cut here: nobody has checked their length, and an index can't hold any.
@@ -21,8 +22,10 @@ columns! {
         taker_side: String,
         taker_order_id: i64,
         taker_account: Cow<'a, str>,
+        taker_fee: Amount,
         maker_order_id: i64,
         maker_account: Cow<'a, str>,
+        maker_fee: Amount,
         position_partition: i32,
         position_offset: i64,
     }
@@ -127,6 +130,11 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// The fee as the settler books it. One that can't be booked is none: its record is a dead letter there.
+fn fee(notional: i64, rate_ppm: i64) -> Amount {
+    Amount::of(money::fee(notional, rate_ppm).unwrap_or(0))
+}
+
 impl<'a> Trades<'a> {
     fn push(&mut self, trade: &TradeRow<'a>) {
         self.trade_id.push(trade.trade_id);
@@ -138,8 +146,10 @@ impl<'a> Trades<'a> {
         self.taker_side.push(symbol(trade.taker.side.symbol()));
         self.taker_order_id.push(trade.taker.order_id);
         self.taker_account.push(text(&trade.taker.account));
+        self.taker_fee.push(fee(trade.notional, trade.taker.taker_fee_ppm));
         self.maker_order_id.push(trade.maker.order_id);
         self.maker_account.push(text(&trade.maker.account));
+        self.maker_fee.push(fee(trade.notional, trade.maker.maker_fee_ppm));
         self.position_partition.push(trade.position.partition);
         self.position_offset.push(trade.position.offset);
     }

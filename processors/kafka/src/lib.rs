@@ -4,7 +4,8 @@
 //! - [`reader`]: one partition, from an offset to its present end; [`scan`]: the same without copies, for audits.
 //! - [`tail`]: all partitions of a topic from their ends on, as a client sees them.
 //! - [`protocol`]: what librdkafka has no calls for: groups in full, transactions, fencing.
-//! - [`publisher`]: an idempotent producer for connectors and tools, [`transaction`]: a transactional one.
+//! - [`publisher`]: an idempotent producer for connectors and tools, [`acknowledged`]: one that tells of each record what became
+//!   of it, [`transaction`]: a transactional one.
 //! - [`app`]: components put together, each on its thread.
 //! - `stranded`: clients that have forgotten all brokers get them anew, a bug of librdkafka; `leader_hints`: clients do not
 //!   crash over another one.
@@ -12,6 +13,7 @@
 //!
 //! What is absent: any knowledge of what the records mean.
 
+pub mod acknowledged;
 pub mod admin;
 pub mod app;
 mod append_times;

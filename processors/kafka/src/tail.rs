@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::time::Duration;
 use tapeline_runtime::port::PortError;
 
-/// A consumer of committed records that began at a topic's end.
+/// A consumer of committed records that began at a topic's end, or where it was told to.
 pub struct Tail {
     consumer: QuicklyClosed<LastingContext>,
     next_offsets: Vec<i64>,
@@ -24,6 +24,18 @@ impl Tail {
     /// # Errors
     /// [`PortError::Away`] if the broker is away or the topic does not exist.
     pub fn open(bootstrap: &str, topic: &str) -> Result<Self, PortError> {
+        Self::begin(bootstrap, topic, |_, end| end)
+    }
+
+    /// Begins at these offsets, by partition; at a partition's beginning where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_at(bootstrap: &str, topic: &str, next_offsets: &[i64]) -> Result<Self, PortError> {
+        Self::begin(bootstrap, topic, |partition, _| next_offsets.get(partition as usize).copied().unwrap_or(0))
+    }
+
+    fn begin(bootstrap: &str, topic: &str, at: impl Fn(i32, i64) -> i64) -> Result<Self, PortError> {
         let away = |error: KafkaError| PortError::Away(format!("{topic}: {error}"));
         let mut config = consumer_config(bootstrap, "tapeline-tail");
         // Never joins: the client wants a name for manual assignment too.
@@ -31,9 +43,9 @@ impl Tail {
         let consumer = consumer(&config, LastingContext::new(bootstrap, ())).map_err(away)?;
         let (mut list, mut next_offsets) = (TopicPartitionList::new(), Vec::new());
         for partition in 0..port::partitions(&consumer, topic)? {
-            let end = port::bounds(&consumer, topic, partition)?.end;
-            list.add_partition_offset(topic, partition, Offset::Offset(end)).map_err(away)?;
-            next_offsets.push(end);
+            let next_offset = at(partition, port::bounds(&consumer, topic, partition)?.end);
+            list.add_partition_offset(topic, partition, Offset::Offset(next_offset)).map_err(away)?;
+            next_offsets.push(next_offset);
         }
         consumer.assign(&list).map_err(away)?;
         Ok(Self { consumer, next_offsets })

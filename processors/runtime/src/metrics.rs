@@ -88,6 +88,14 @@ impl Metrics {
         })
     }
 
+    /// Adds a metric of a component that is no lane.
+    ///
+    /// # Errors
+    /// If its name is taken or malformed: a start-up error.
+    pub fn register(&self, metric: impl prometheus::core::Collector + 'static) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(metric))
+    }
+
     /// The handle for one lane of a component; `lane` tells lanes of a process apart.
     pub fn lane(&self, component: &str, lane: usize) -> LaneMetrics {
         let key = format!("{component}/{lane}");

@@ -4,6 +4,7 @@ use super::records::{OrderState, Rejection};
 use super::rows_clickhouse::Trade;
 use super::writer::RowWriter;
 use std::borrow::Cow;
+use tapeline_domain::types::MAX_UNITS;
 use tapeline_schemas::wire::OrderStatus;
 
 /// Texts of refused commands, whose length nobody has checked, are cut to this many bytes.
@@ -45,6 +46,12 @@ impl Moment {
     }
 }
 
+/// Parts per million of the notional, rounded down; none if no amount is so large, or it is below zero.
+fn fee(notional: i64, rate_ppm: i64) -> i128 {
+    let fee = i128::from(notional) * i128::from(rate_ppm) / 1_000_000;
+    if (0..=i128::from(MAX_UNITS)).contains(&fee) { fee } else { 0 }
+}
+
 pub(super) fn trade(row: &mut RowWriter, at: &Moment, trade: &Trade<'_, '_>) {
     row.int(trade.trade_id);
     row.time_us(at.at_us);
@@ -55,8 +62,10 @@ pub(super) fn trade(row: &mut RowWriter, at: &Moment, trade: &Trade<'_, '_>) {
     row.symbol(trade.taker.side.symbol());
     row.int(trade.taker.order_id);
     row.text(&clean(trade.taker.account));
+    row.amount(fee(trade.notional, trade.taker.taker_fee_ppm));
     row.int(trade.maker.order_id);
     row.text(&clean(trade.maker.account));
+    row.amount(fee(trade.notional, trade.maker.maker_fee_ppm));
     at.position(row);
 }
 

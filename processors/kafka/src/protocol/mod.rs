@@ -4,10 +4,12 @@
 //! Blocking, one request at a time, with deadlines; for tools and for the start of a lane, not for records. It speaks
 //! plain text only, as all of Tapeline's Kafka clients do in this version (no TLS, no SASL).
 
+mod ahead;
 mod groups;
 mod offsets;
 mod transactions;
 
+pub use ahead::Ahead;
 pub use groups::{Group, Member};
 pub use offsets::{OffsetAndTime, OffsetOf};
 pub use transactions::{Marker, OpenProducer, Transaction};

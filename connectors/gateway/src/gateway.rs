@@ -1,0 +1,37 @@
+//! What all requests share.
+
+use crate::audit::Audit;
+use crate::auth::Authenticator;
+use crate::config::Settings;
+use crate::limits::Limits;
+use crate::metrics::GatewayMetrics;
+use crate::orders::log::CommandLog;
+use crate::position::watch::Positions;
+use crate::reads::analytics::Analytics;
+use crate::reads::views::Views;
+use crate::reference::Instruments;
+use std::sync::Arc;
+
+/// A gateway: the state of its router.
+pub struct Gateway {
+    /// What it was told at its start.
+    pub settings: Settings,
+    /// Knows tokens and keys.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Takes commands.
+    pub commands: Arc<dyn CommandLog>,
+    /// Waits until views include a command.
+    pub positions: Positions,
+    /// TimescaleDB.
+    pub views: Views,
+    /// ClickHouse.
+    pub analytics: Analytics,
+    /// Reference data of instruments.
+    pub instruments: Instruments,
+    /// How often who may ask.
+    pub limits: Limits,
+    /// What was refused.
+    pub audit: Audit,
+    /// Counts.
+    pub metrics: GatewayMetrics,
+}

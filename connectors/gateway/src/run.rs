@@ -1,0 +1,141 @@
+//! A gateway put together: its parts connected to the servers, its router served.
+
+use crate::audit::{self, Audit};
+use crate::auth::Authenticator;
+use crate::config::Settings;
+use crate::gateway::Gateway;
+use crate::http;
+use crate::limits::{Limits, Rates};
+use crate::metrics::GatewayMetrics;
+use crate::orders::kafka::KafkaCommands;
+use crate::position::watch::Positions;
+use crate::reads::analytics::Analytics;
+use crate::reads::views::Views;
+use crate::reference::Instruments;
+use crate::server::Server;
+use anyhow::Result;
+use axum::Router;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tapeline_kafka::app::App;
+use tokio::runtime::Runtime;
+
+/// Pause between two tries to reach Kafka and the registry.
+const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// How often it is looked whether to stop.
+const STOP_LOOK: Duration = Duration::from_millis(50);
+
+/// A gateway that accepts connections.
+pub struct Running {
+    /// Where.
+    pub address: SocketAddr,
+    runtime: Runtime,
+    served: tokio::task::JoinHandle<()>,
+}
+
+/// Starts a gateway; it ends when `app.stop` is set. Kafka and the registry may be away: it is not ready until they are
+/// there. `more` are routes of other parts.
+///
+/// # Errors
+/// If the address is taken, or an address of a server is none.
+pub fn start(
+    app: &Arc<App>,
+    settings: Settings,
+    authenticator: Arc<dyn Authenticator>,
+    more: Router<Arc<Gateway>>,
+) -> Result<Running> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("gateway").build()?;
+    let (address, served) = {
+        let _entered = runtime.enter();
+        let metrics = GatewayMetrics::new(app.metrics.clone())?;
+        let server = runtime.block_on(Server::bind(settings.clone(), metrics.clone()))?;
+        let address = server.address()?;
+        let gateway = gateway(app, settings, authenticator, metrics)?;
+        let stop = Arc::clone(&app.stop);
+        let stopped = async move {
+            while !stop.load(Ordering::Relaxed) {
+                tokio::time::sleep(STOP_LOOK).await;
+            }
+        };
+        (address, runtime.spawn(server.serve(http::router(&gateway, more), stopped)))
+    };
+    tracing::info!(%address, "serving");
+    Ok(Running { address, runtime, served })
+}
+
+impl Running {
+    /// Waits until the gateway has ended, after `app.stop` was set.
+    pub fn wait(self) {
+        let Self { runtime, served, .. } = self;
+        if let Err(error) = runtime.block_on(served) {
+            tracing::error!(%error, "the server ended");
+        }
+        // Threads that read Kafka see the stop by themselves.
+        runtime.shutdown_background();
+    }
+}
+
+/// The shared state, and the tasks and threads that keep it; must be called within a runtime.
+fn gateway(
+    app: &Arc<App>,
+    settings: Settings,
+    authenticator: Arc<dyn Authenticator>,
+    metrics: GatewayMetrics,
+) -> Result<Arc<Gateway>> {
+    let views = Views::open(&app.addresses.timescale_url)?;
+    let (positions, watch) = Positions::new(&app.addresses.kafka, &app.topology, views.clone());
+    tokio::spawn(watch);
+    let (audit, refusals) = Audit::channel();
+    tokio::spawn(audit::log(refusals));
+    let instruments = Instruments::default();
+    let commands = Arc::new(KafkaCommands::new(metrics.clone()));
+    follow(app, &instruments)?;
+    connect(app, &commands)?;
+    Ok(Arc::new(Gateway {
+        analytics: Analytics::open(&app.addresses.clickhouse_url)?,
+        limits: Limits::new(&Rates::default()),
+        settings,
+        authenticator,
+        commands,
+        positions,
+        views,
+        instruments,
+        audit,
+        metrics,
+    }))
+}
+
+/// Follows the instruments on a thread of its own.
+fn follow(app: &Arc<App>, instruments: &Instruments) -> Result<()> {
+    let (app, instruments) = (Arc::clone(app), instruments.clone());
+    let metrics = app.metrics.lane("gateway.instruments", 0);
+    let work = move || instruments.follow(&app, &metrics, &app.stop);
+    std::thread::Builder::new().name("instruments".into()).spawn(work)?;
+    Ok(())
+}
+
+/// Connects the log of commands on a thread of its own, however often it takes.
+fn connect(app: &Arc<App>, commands: &Arc<KafkaCommands>) -> Result<()> {
+    let (app, commands) = (Arc::clone(app), Arc::clone(commands));
+    let metrics = app.metrics.lane("gateway.commands", 0);
+    let stop: Arc<AtomicBool> = Arc::clone(&app.stop);
+    let work = move || {
+        let mut last_said = String::new();
+        while let Err(error) = commands.connect(&app) {
+            let why = format!("{error:#}");
+            if why != last_said {
+                tracing::warn!(why, "waiting for Kafka and the registry");
+                last_said = why;
+            }
+            std::thread::sleep(CONNECT_PAUSE);
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+        metrics.set_ready(true);
+    };
+    std::thread::Builder::new().name("commands".into()).spawn(work)?;
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The router, without sockets, Kafka and databases: commands go to a log in memory.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails says where by panicking")]
+
+mod around;
+mod document;
+mod orders;
+mod support;
