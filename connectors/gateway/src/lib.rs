@@ -14,6 +14,7 @@
 //! | [`position`] | reading what one's own commands led to |
 //! | [`reads`] | views in TimescaleDB and ClickHouse |
 //! | [`reference`] | instruments, held in memory |
+//! | [`console`] | the web console, from the binary |
 //! | [`audit`], [`metrics`] | what auditors and operations see |
 //! | [`config`], [`server`], [`run`] | settings, connections, a gateway put together |
 
@@ -21,6 +22,7 @@ pub mod amount;
 pub mod audit;
 pub mod auth;
 pub mod config;
+pub mod console;
 pub mod gateway;
 pub mod http;
 pub mod limits;
