@@ -72,3 +72,6 @@ pub enum NotYet {
     #[error("the view must be asked")]
     NeedsView,
 }
+
+#[cfg(test)]
+mod tests;

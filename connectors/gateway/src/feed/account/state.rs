@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapeline_schemas::wire::{Execution, ExecutionKind, Settlement};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// What waits for a slow client of an account; who falls further behind is cut.
 const CHANNEL_BYTES: usize = 1 << 20;
@@ -145,9 +146,9 @@ impl Accounts {
         self.state().position.clone()
     }
 
-    /// Waits until more records have come.
-    pub async fn progress(&self) {
-        self.progress.notified().await;
+    /// Waits until more records have come than when it was called.
+    pub fn progress(&self) -> Notified<'_> {
+        self.progress.notified()
     }
 
     /// Adds a client of an account. It gets nothing before it has joined.
