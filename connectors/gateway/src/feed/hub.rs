@@ -135,8 +135,7 @@ impl Hub {
 
     /// Says how the pipeline is, as a whole message, to operators who listen.
     pub fn show_pipeline(&self, message: Frame) {
-        self.pipeline.show(self.common.version(), None, message);
-        self.common.rounds.mark(self.pipeline.subscribers());
+        self.common.show(&self.pipeline, None, message);
         self.common.rounds.begin();
     }
 

@@ -12,7 +12,7 @@ use super::ticker::Day;
 use super::wake::{Rounds, Wake};
 use super::window::{Change, Window};
 use smol_str::SmolStr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapeline_schemas::wire::{BookDepth, DepthLevel, Instrument, Side};
 
@@ -64,16 +64,25 @@ pub struct Past {
 pub struct Common {
     /// Who is woken.
     pub rounds: Arc<Rounds>,
-    /// Versions of latest values; one count for all, so that a client of all tickers has one place.
-    versions: AtomicU64,
+    /// The last version of a latest value; one count for all, so that a client of all tickers has one place.
+    version: Mutex<u64>,
     /// Clients of all tickers.
     pub all_tickers: Arc<super::wake::Subscribers>,
 }
 
 impl Common {
-    /// A version that is higher than all before.
+    /// Shows a latest value under the next version, and has its clients woken.
+    pub fn show(&self, latest: &Latest, closed: Option<Frame>, current: Frame) {
+        let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        *version += 1;
+        latest.show(*version, closed, current);
+        drop(version);
+        self.rounds.mark(latest.subscribers());
+    }
+
+    /// The last version; everything up to it is shown.
     pub fn version(&self) -> u64 {
-        self.versions.fetch_add(1, Ordering::AcqRel) + 1
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -354,8 +363,7 @@ impl Market {
             (None, None) => return,
         };
         state.instrument = instrument.cloned();
-        self.status.show(self.common.version(), None, frame);
-        self.common.rounds.mark(self.status.subscribers());
+        self.common.show(&self.status, None, frame);
     }
 
     /// The instrument's reference data, if it is listed.
@@ -387,8 +395,7 @@ impl Market {
 
     fn show_ticker(&self, state: &mut State) {
         state.ticker_due = false;
-        self.ticker.show(self.common.version(), None, self.ticker_object(state, Object::message("ticker")).frame());
-        self.common.rounds.mark(self.ticker.subscribers());
+        self.common.show(&self.ticker, None, self.ticker_object(state, Object::message("ticker")).frame());
         self.common.rounds.mark(&self.common.all_tickers);
     }
 
@@ -419,14 +426,12 @@ impl Market {
     fn show_candle(&self, state: &mut State, interval: usize) {
         state.candles_due[interval] = false;
         let Running { current: Some(current), closed } = &state.running[interval] else { return };
-        let latest = &self.candles[interval];
         let closed = closed.as_ref().filter(|closed| state.closed_shown[interval] != Some(closed.bucket_ms));
         let closed_frame = closed.map(|closed| self.candle_frame(closed, interval));
-        latest.show(self.common.version(), closed_frame, self.candle_frame(current, interval));
+        self.common.show(&self.candles[interval], closed_frame, self.candle_frame(current, interval));
         if let Some(closed) = closed {
             state.closed_shown[interval] = Some(closed.bucket_ms);
         }
-        self.common.rounds.mark(latest.subscribers());
     }
 
     fn candle_frame(&self, candle: &Candle, interval: usize) -> Frame {

@@ -15,12 +15,19 @@ const SHORTEST_ROUND: Duration = Duration::from_millis(2);
 /// A round that takes longer, for there are more clients than the machine can serve in it, does not hold up the next one.
 const LONGEST_ROUND: Duration = Duration::from_millis(25);
 
+/// The longest pause between two rounds.
+const LONGEST_REST: Duration = Duration::from_millis(10);
+
 /// The bell of one client.
 #[derive(Debug)]
 pub struct Wake {
     id: u64,
     notify: Notify,
     raised: AtomicBool,
+    /// Whether a round waits for the client.
+    awaited: AtomicBool,
+    /// Whether the client waits for its socket: no round waits for it then.
+    writing: AtomicBool,
     rounds: Arc<Rounds>,
 }
 
@@ -28,7 +35,10 @@ impl Wake {
     /// Rings, unless it has rung and the client has not looked yet.
     pub fn raise(&self) {
         if !self.raised.swap(true, Ordering::AcqRel) {
-            self.rounds.unserved.fetch_add(1, Ordering::AcqRel);
+            if !self.writing.load(Ordering::Acquire) {
+                self.awaited.store(true, Ordering::Release);
+                self.rounds.unserved.fetch_add(1, Ordering::AcqRel);
+            }
             self.notify.notify_one();
         }
     }
@@ -40,7 +50,20 @@ impl Wake {
 
     /// Says that the client looks now; what comes later rings again.
     pub fn lower(&self) {
-        if self.raised.swap(false, Ordering::AcqRel) && self.rounds.unserved.fetch_sub(1, Ordering::AcqRel) == 1 {
+        self.raised.store(false, Ordering::Release);
+        self.let_go();
+    }
+
+    /// Says whether the client waits for its socket.
+    pub fn set_writing(&self, writing: bool) {
+        self.writing.store(writing, Ordering::Release);
+        if writing {
+            self.let_go();
+        }
+    }
+
+    fn let_go(&self) {
+        if self.awaited.swap(false, Ordering::AcqRel) && self.rounds.unserved.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.rounds.served.notify_one();
         }
     }
@@ -48,7 +71,7 @@ impl Wake {
 
 impl Drop for Wake {
     fn drop(&mut self) {
-        self.lower();
+        self.let_go();
     }
 }
 
@@ -106,7 +129,14 @@ impl Rounds {
     /// The bell of a new client.
     pub fn wake(self: &Arc<Self>) -> Arc<Wake> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed) as u64;
-        Arc::new(Wake { id, notify: Notify::new(), raised: AtomicBool::new(false), rounds: Arc::clone(self) })
+        Arc::new(Wake {
+            id,
+            notify: Notify::new(),
+            raised: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
+            writing: AtomicBool::new(false),
+            rounds: Arc::clone(self),
+        })
     }
 
     /// Has these clients woken in the next round.
@@ -142,9 +172,9 @@ impl Rounds {
             };
             // Too late is no error: the next round begins all the same.
             let _ = timeout(LONGEST_ROUND, all_served).await;
-            // As long again belongs to whatever else the machine has to do.
-            let rest = began.elapsed().clamp(SHORTEST_ROUND / 2, LONGEST_ROUND);
-            sleep_until(Instant::now().max(began + SHORTEST_ROUND / 2) + rest).await;
+            // Half as long again belongs to whatever else the machine has to do.
+            let rest = (began.elapsed() / 2).clamp(SHORTEST_ROUND / 2, LONGEST_REST);
+            sleep_until((began + SHORTEST_ROUND).max(Instant::now() + rest)).await;
         }
     }
 }
@@ -179,6 +209,23 @@ mod tests {
         rounds.mark(&channels[0]);
         rounds.ring();
         assert!(rung(&wake));
+    }
+
+    #[test]
+    fn a_round_does_not_wait_for_a_client_that_waits_for_its_socket() {
+        let rounds = Arc::new(Rounds::default());
+        let (wake, channel) = (rounds.wake(), Arc::new(Subscribers::default()));
+        let unserved = || rounds.unserved.load(Ordering::Acquire);
+        channel.add(&wake);
+        rounds.mark(&channel);
+        rounds.ring();
+        assert_eq!(unserved(), 1);
+        wake.set_writing(true);
+        assert_eq!(unserved(), 0);
+        wake.lower();
+        rounds.mark(&channel);
+        rounds.ring();
+        assert_eq!((unserved(), rung(&wake)), (0, true), "it is told all the same");
     }
 
     #[test]

@@ -188,14 +188,17 @@ impl Session {
             return Ok(());
         }
         self.sessions.hub.metrics.frames.inc_by(self.frames.len() as u64);
-        let Self { socket, frames, .. } = self;
+        let Self { socket, frames, wake, .. } = self;
+        wake.set_writing(true);
         let written = timeout(FLUSH, async {
             for frame in frames.drain(..) {
                 socket.feed(Message::Text(frame)).await?;
             }
             socket.flush().await
         });
-        match written.await {
+        let written = written.await;
+        wake.set_writing(false);
+        match written {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(End::Left),
             Err(_) => return Err(TOO_SLOW),

@@ -171,8 +171,11 @@ impl Subscriptions {
                     }
                 }
                 Of::AllTickers => {
-                    let mut newest = *place;
-                    self.hub.each_market(|market| newest = newest.max(market.ticker.read(*place, frames)));
+                    // What is shown while they are read is read again next time, rather than missed.
+                    let newest = self.hub.common().version();
+                    self.hub.each_market(|market| {
+                        market.ticker.read(*place, frames);
+                    });
                     *place = newest;
                 }
                 Of::Candles(market, interval) => {
