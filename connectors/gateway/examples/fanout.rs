@@ -198,7 +198,7 @@ fn feed(options: &Options, hub: &Hub, books: &mut [Book]) {
     while began.elapsed() < total {
         let due = (began.elapsed().as_nanos() / each.as_nanos()) as u32;
         if due > made {
-            for _ in made..due {
+            while made < due {
                 let place = made as usize % books.len();
                 hub.take_depth(&books[place].change());
                 made += 1;

@@ -12,6 +12,8 @@
 //! have to be done for each client anew where contexts are kept, or gains little where they are not; `docs/market-data.md`
 //! has the figures.
 
+#![allow(clippy::result_large_err, reason = "a problem is made for a refused message only, and moved once or twice")]
+
 pub mod backend;
 mod limits;
 pub mod message;
