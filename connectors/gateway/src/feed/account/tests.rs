@@ -222,6 +222,19 @@ fn a_settlement_waits_for_the_trade_that_it_settles_and_names_its_order() {
 }
 
 #[test]
+fn who_goes_on_from_the_middle_of_a_batch_hears_of_the_balances_that_it_changed() {
+    let log = Log::of(1);
+    let mut gateway = Gateway::of(&log);
+    let mut client = Client::default();
+    client.join(&gateway, Some(&log.snapshot(Position::default()))).unwrap();
+    gateway.take(0, 1);
+    client.read(1);
+    assert_eq!((client.events.len(), client.balances.get("USD")), (1, None), "the connection broke before the balance");
+    client.join(&gateway, None).unwrap();
+    assert_eq!((client.events.len(), client.balances.get("USD")), (1, Some(&(-10, 10))));
+}
+
+#[test]
 fn a_client_waits_until_view_and_gateway_fit_together() {
     let log = Log::of(4);
     let mut gateway = Gateway::of(&log);
