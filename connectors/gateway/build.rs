@@ -51,7 +51,9 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 fn npm(folder: &Path, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
     let run = Command::new("npm").args(arguments).current_dir(folder).output();
-    let run = run.map_err(|error| format!("the web console is built with npm, which can't be run: {error}; on Debian: apt-get install npm"))?;
+    let run = run.map_err(|error| {
+        format!("the web console is built with npm, which can't be run: {error}; on Debian: apt-get install npm")
+    })?;
     if run.status.success() {
         return Ok(());
     }

@@ -30,7 +30,8 @@ pub fn routes() -> Router<Arc<Gateway>> {
     for name in FIXED {
         router = router.route(&format!("/{name}"), get(async move || file(name, "no-cache")));
     }
-    let hashed = async |Path(name): Path<String>| file(&format!("assets/{name}"), "public, max-age=31536000, immutable");
+    let hashed =
+        async |Path(name): Path<String>| file(&format!("assets/{name}"), "public, max-age=31536000, immutable");
     router.route("/assets/{name}", get(hashed)).layer(CompressionLayer::new())
 }
 

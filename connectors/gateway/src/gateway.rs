@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::config::Settings;
+use crate::feed::hub::Hub;
 use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
 use crate::orders::log::CommandLog;
@@ -28,6 +29,8 @@ pub struct Gateway {
     pub analytics: Analytics,
     /// Reference data of instruments.
     pub instruments: Instruments,
+    /// What is live: books, trades, candles, accounts.
+    pub hub: Arc<Hub>,
     /// How often who may ask.
     pub limits: Limits,
     /// What was refused.

@@ -5,6 +5,9 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | [`feed`] | the topics folded into what clients see live, encoded once for all of them |
+//! | [`ws`] | the WebSocket session |
+//! | [`live`] | the rest of the gateway as sessions need it |
 //! | [`amount`] | decimal numbers of the interface and the integers of the topics |
 //! | [`problem`] | refusals as RFC 9457 problem details |
 //! | [`principal`], [`auth`] | who asks, and what they may do |
@@ -23,9 +26,11 @@ pub mod audit;
 pub mod auth;
 pub mod config;
 pub mod console;
+pub mod feed;
 pub mod gateway;
 pub mod http;
 pub mod limits;
+pub mod live;
 pub mod metrics;
 pub mod orders;
 pub mod position;
@@ -35,3 +40,4 @@ pub mod reads;
 pub mod reference;
 pub mod run;
 pub mod server;
+pub mod ws;

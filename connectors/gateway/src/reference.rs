@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tapeline_kafka::app::App;
 use tapeline_kafka::reader::PartitionReader;
-use tapeline_kafka::tail::Tail;
+use tapeline_kafka::tail::{Start, Tail};
 use tapeline_runtime::event_decoder::decoder;
 use tapeline_runtime::metrics::LaneMetrics;
 use tapeline_runtime::port::{PortError, Reader};
@@ -114,7 +114,8 @@ impl Instruments {
             }
             next_offsets.push(next_offset);
         }
-        let mut tail = Tail::open_at(&app.addresses.kafka, topic::INSTRUMENTS, &next_offsets).map_err(away)?;
+        let mut tail =
+            Tail::open_at(&app.addresses.kafka, topic::INSTRUMENTS, Start::At(&next_offsets)).map_err(away)?;
         self.set_complete();
         metrics.set_ready(true);
         while !stop.load(Ordering::Relaxed) {

@@ -3,9 +3,14 @@
 use crate::audit::{self, Audit};
 use crate::auth::Authenticator;
 use crate::config::Settings;
+use crate::console;
+use crate::feed::hub::{EVENT_RING_BYTES, Hub};
+use crate::feed::metrics::FeedMetrics;
+use crate::feed::run::{Feed, Sources};
 use crate::gateway::Gateway;
 use crate::http;
 use crate::limits::{Limits, Rates};
+use crate::live::Live;
 use crate::metrics::GatewayMetrics;
 use crate::orders::kafka::KafkaCommands;
 use crate::position::watch::Positions;
@@ -13,6 +18,7 @@ use crate::reads::analytics::Analytics;
 use crate::reads::views::Views;
 use crate::reference::Instruments;
 use crate::server::Server;
+use crate::ws::{self, Sessions};
 use anyhow::Result;
 use axum::Router;
 use std::net::SocketAddr;
@@ -33,6 +39,7 @@ pub struct Running {
     pub address: SocketAddr,
     runtime: Runtime,
     served: tokio::task::JoinHandle<()>,
+    feed: Feed,
 }
 
 /// Starts a gateway; it ends when `app.stop` is set. Kafka and the registry may be away: it is not ready until they are
@@ -47,31 +54,39 @@ pub fn start(
     more: Router<Arc<Gateway>>,
 ) -> Result<Running> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("gateway").build()?;
-    let (address, served) = {
+    let (address, served, feed) = {
         let _entered = runtime.enter();
         let metrics = GatewayMetrics::new(app.metrics.clone())?;
         let server = runtime.block_on(Server::bind(settings.clone(), metrics.clone()))?;
         let address = server.address()?;
         let gateway = gateway(app, settings, authenticator, metrics)?;
+        let (bootstrap, schemas) = (app.addresses.kafka.clone(), Arc::clone(&app.registry) as _);
+        let feed = Feed::start(&Sources { bootstrap, schemas, hub: Arc::clone(&gateway.hub) })?;
+        let rounds = Arc::clone(gateway.hub.rounds());
+        tokio::spawn(async move { rounds.run().await });
+        let sessions = Arc::new(Sessions::new(Arc::clone(&gateway.hub), Arc::new(Live(Arc::clone(&gateway)))));
+        let more = more.merge(console::routes()).merge(ws::routes(Arc::clone(&sessions)));
         let stop = Arc::clone(&app.stop);
         let stopped = async move {
             while !stop.load(Ordering::Relaxed) {
                 tokio::time::sleep(STOP_LOOK).await;
             }
+            sessions.close();
         };
-        (address, runtime.spawn(server.serve(http::router(&gateway, more), stopped)))
+        (address, runtime.spawn(server.serve(http::router(&gateway, more), stopped)), feed)
     };
     tracing::info!(%address, "serving");
-    Ok(Running { address, runtime, served })
+    Ok(Running { address, runtime, served, feed })
 }
 
 impl Running {
     /// Waits until the gateway has ended, after `app.stop` was set.
     pub fn wait(self) {
-        let Self { runtime, served, .. } = self;
+        let Self { runtime, served, feed, .. } = self;
         if let Err(error) = runtime.block_on(served) {
             tracing::error!(%error, "the server ended");
         }
+        feed.stop();
         // Threads that read Kafka see the stop by themselves.
         runtime.shutdown_background();
     }
@@ -102,6 +117,7 @@ fn gateway(
         positions,
         views,
         instruments,
+        hub: Arc::new(Hub::new(FeedMetrics::new(app.metrics.registry())?, EVENT_RING_BYTES)),
         audit,
         metrics,
     }))

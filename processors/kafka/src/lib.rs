@@ -2,7 +2,7 @@
 //!
 //! - [`port`]: the lane's port (group member with a transactional producer), [`sink_port`]: the sink's.
 //! - [`reader`]: one partition, from an offset to its present end; [`scan`]: the same without copies, for audits.
-//! - [`tail`]: all partitions of a topic from their ends on, as a client sees them.
+//! - [`tail`]: all partitions of a topic from their ends on or from a little before, as a client sees them.
 //! - [`protocol`]: what librdkafka has no calls for: groups in full, transactions, fencing.
 //! - [`publisher`]: an idempotent producer for connectors and tools, [`acknowledged`]: one that tells of each record what became
 //!   of it, [`transaction`]: a transactional one.

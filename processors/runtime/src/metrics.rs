@@ -96,6 +96,11 @@ impl Metrics {
         self.registry.register(Box::new(metric))
     }
 
+    /// Where other parts of the process register theirs.
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The handle for one lane of a component; `lane` tells lanes of a process apart.
     pub fn lane(&self, component: &str, lane: usize) -> LaneMetrics {
         let key = format!("{component}/{lane}");

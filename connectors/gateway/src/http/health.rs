@@ -12,7 +12,8 @@ pub async fn healthz() -> &'static str {
 
 /// 200 if all parts of the gateway work, else 503 with their names.
 pub async fn readyz(State(gateway): State<Arc<Gateway>>) -> (StatusCode, String) {
-    let waiting = gateway.metrics.process.not_ready();
+    let mut waiting = gateway.metrics.process.not_ready();
+    waiting.extend(gateway.hub.metrics.not_ready());
     if waiting.is_empty() {
         (StatusCode::OK, "ready\n".into())
     } else {

@@ -1,6 +1,6 @@
 //! What an account has: its orders, fills and balances, as TimescaleDB shows them.
 
-use super::views::from_row;
+use super::views::{self, Views, from_row};
 use super::{id, page};
 use crate::auth::{Allowed, ToRead};
 use crate::gateway::Gateway;
@@ -216,7 +216,8 @@ async fn order(
     let asked = sqlx::query_as(ORDER).bind(who.account.as_str()).bind(wanted.as_str());
     let found: Vec<Order> = gateway.views.rows(asked).await?;
     found.into_iter().next().map(Json).ok_or_else(|| {
-        let detail = format!("the account has no order `{wanted}`; one that was just placed is found with its `position`");
+        let detail =
+            format!("the account has no order `{wanted}`; one that was just placed is found with its `position`");
         Problem::new(404, "unknown_order", "Unknown order", detail)
     })
 }
@@ -419,6 +420,52 @@ async fn balances(
     gateway.positions.wait(query.position.as_deref()).await?;
     let balances = gateway.views.rows(sqlx::query_as(BALANCES).bind(who.account.as_str())).await?;
     Ok(Json(Balances { balances }))
+}
+
+/// An account at one moment of the view.
+pub struct AtOnce {
+    /// Its open orders, newest first.
+    pub orders: Vec<Order>,
+    /// Asset, available and reserved, in units of 10^-8.
+    pub balances: Vec<(String, String, String)>,
+    /// Topic, partition, next offset.
+    pub offsets: Vec<(String, i32, i64)>,
+}
+
+const OPEN_ORDERS: &str = concat!(
+    "SELECT ",
+    order_columns!(),
+    " FROM orders WHERE account = $1 AND status IN ('open', 'waiting', 'partly_filled') ORDER BY orders.order_id DESC"
+);
+
+const BALANCES_IN_UNITS: &str = "SELECT asset, trunc(available * 100000000)::text, trunc(reserved * 100000000)::text \
+     FROM balances WHERE account = $1 ORDER BY asset";
+
+/// What the view has of an account, with the offsets that it holds for.
+///
+/// # Errors
+/// 503 if the database is away.
+pub async fn moment(views: &Views, account: &str) -> Result<AtOnce, Problem> {
+    views
+        .at_once(async |connection| {
+            let orders = sqlx::query_as(OPEN_ORDERS).bind(account).fetch_all(&mut *connection).await?;
+            let balances = sqlx::query_as(BALANCES_IN_UNITS).bind(account).fetch_all(&mut *connection).await?;
+            let offsets = sqlx::query_as(views::OFFSETS).fetch_all(connection).await?;
+            Ok(AtOnce { orders, balances, offsets })
+        })
+        .await
+}
+
+/// Instruments in which an account has open orders.
+///
+/// # Errors
+/// 503 if the database is away.
+pub async fn open_instruments(views: &Views, account: &str) -> Result<Vec<String>, Problem> {
+    let asked = sqlx::query_as(
+        "SELECT DISTINCT instrument FROM orders WHERE account = $1 AND status IN ('open', 'waiting', 'partly_filled')",
+    );
+    let found: Vec<(String,)> = views.rows(asked.bind(account)).await?;
+    Ok(found.into_iter().map(|(instrument,)| instrument).collect())
 }
 
 #[cfg(test)]

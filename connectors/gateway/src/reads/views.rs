@@ -13,6 +13,8 @@ const STATEMENT_TIMEOUT_MS: &str = "2000";
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_CONNECTIONS: u32 = 16;
+/// Topic, partition and next offset.
+pub(super) const OFFSETS: &str = "SELECT topic, \"partition\", next_offset FROM view_offsets";
 /// PostgreSQL's code of a statement that was ended for its time.
 const QUERY_CANCELED: &str = "57014";
 
@@ -63,16 +65,34 @@ impl Views {
     /// # Errors
     /// If the database is away.
     pub async fn offsets(&self) -> Result<BTreeMap<(String, i32), i64>> {
-        let rows: Vec<(String, i32, i64)> =
-            sqlx::query_as("SELECT topic, \"partition\", next_offset FROM view_offsets").fetch_all(&self.pool).await?;
+        let rows: Vec<(String, i32, i64)> = sqlx::query_as(OFFSETS).fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(|(topic, partition, next_offset)| ((topic, partition), next_offset)).collect())
+    }
+
+    /// Reads several things of one moment.
+    ///
+    /// # Errors
+    /// 503 if the database is away or too slow.
+    pub async fn at_once<T>(
+        &self,
+        read: impl AsyncFnOnce(&mut sqlx::PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, Problem> {
+        let all = async {
+            let mut transaction = self.pool.begin().await?;
+            sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *transaction).await?;
+            read(&mut transaction).await
+        };
+        all.await.map_err(|error| problem(&error))
     }
 
     /// Reads rows; parameters are bound, never part of the text.
     ///
     /// # Errors
     /// 503 if the database is away or too slow.
-    pub async fn rows<T>(&self, query: sqlx::query::QueryAs<'_, sqlx::Postgres, T, sqlx::postgres::PgArguments>) -> Result<Vec<T>, Problem>
+    pub async fn rows<T>(
+        &self,
+        query: sqlx::query::QueryAs<'_, sqlx::Postgres, T, sqlx::postgres::PgArguments>,
+    ) -> Result<Vec<T>, Problem>
     where
         T: Send + Unpin + for<'r> sqlx::FromRow<'r, PgRow>,
     {
