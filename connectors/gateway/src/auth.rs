@@ -35,7 +35,8 @@ pub fn now_ms() -> i64 {
 /// 401 if there is none of the scheme Bearer.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token =
+        value.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     token.map(|(_, token)| token.trim()).filter(|token| !token.is_empty()).ok_or_else(|| {
         let detail = "send the header `Authorization: Bearer` with an access token or an API key";
         Problem::new(401, "no_token", "Not logged in", detail)

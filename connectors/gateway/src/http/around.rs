@@ -51,9 +51,7 @@ pub async fn note_and_count(State(gateway): State<Arc<Gateway>>, mut request: Re
     gateway.metrics.answered(&method, &route, status, began_at.elapsed());
     if let Some(standing) = noted.standing {
         let headers = response.headers_mut();
-        for (name, value) in
-            [(RATE_LIMIT_POLICY, standing.policy_header()), (RATE_LIMIT, standing.limit_header())]
-        {
+        for (name, value) in [(RATE_LIMIT_POLICY, standing.policy_header()), (RATE_LIMIT, standing.limit_header())] {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(name, value);
             }

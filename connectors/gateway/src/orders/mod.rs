@@ -251,7 +251,8 @@ async fn withdraw(
 
 /// Users with a second factor have shown it within the last five minutes.
 fn check_second_factor(who: &Principal, now_ms: i64) -> Result<(), Problem> {
-    let is_fresh = who.second_factor_ms.is_some_and(|shown_ms| now_ms.saturating_sub(shown_ms) < SECOND_FACTOR_LASTS_MS);
+    let is_fresh =
+        who.second_factor_ms.is_some_and(|shown_ms| now_ms.saturating_sub(shown_ms) < SECOND_FACTOR_LASTS_MS);
     if !who.has_second_factor || is_fresh {
         return Ok(());
     }
@@ -262,7 +263,8 @@ fn check_second_factor(who: &Principal, now_ms: i64) -> Result<(), Problem> {
 /// An id for a command whose sender gave none.
 pub(crate) fn made_up_id() -> Result<Name, Problem> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Problem::new(500, "internal", "A bug", format!("no random id: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Problem::new(500, "internal", "A bug", format!("no random id: {error}")))?;
     let id = format!("gw-{}", URL_SAFE_NO_PAD.encode(bytes));
     Name::of_field("request_id", &id)
 }

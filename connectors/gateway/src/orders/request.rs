@@ -223,11 +223,8 @@ mod tests {
         let name = |text: &str| Name::parse(text).unwrap();
         let amend = |body: &str| parse::<AmendOrder>(body.as_bytes())?.command("ann".into(), name("a"));
         let blank = |kind| Command::blank("ann".into(), "b".into(), kind);
-        let amended = Command {
-            target_client_order_id: Some("a".into()),
-            price: Some(3 * ONE),
-            ..blank(CommandKind::Amend)
-        };
+        let amended =
+            Command { target_client_order_id: Some("a".into()), price: Some(3 * ONE), ..blank(CommandKind::Amend) };
         assert_eq!(amend(r#"{"client_order_id":"b","price":"3"}"#), Ok(amended));
         let nothing = amend(r#"{"client_order_id":"b"}"#).expect_err("changes nothing");
         assert_eq!((nothing.code, nothing.status), ("missing_field", 422));

@@ -216,7 +216,8 @@ async fn order(
     let asked = sqlx::query_as(ORDER).bind(who.account.as_str()).bind(wanted.as_str());
     let found: Vec<Order> = gateway.views.rows(asked).await?;
     found.into_iter().next().map(Json).ok_or_else(|| {
-        let detail = format!("the account has no order `{wanted}`; one that was just placed is found with its `position`");
+        let detail =
+            format!("the account has no order `{wanted}`; one that was just placed is found with its `position`");
         Problem::new(404, "unknown_order", "Unknown order", detail)
     })
 }

@@ -51,10 +51,14 @@ mod tests {
 
     #[test]
     fn pages_and_ids_have_bounds() {
-        for (limit, expected) in [(None, Some(100)), (Some(1), Some(1)), (Some(500), Some(500)), (Some(0), None), (Some(501), None)] {
+        for (limit, expected) in
+            [(None, Some(100)), (Some(1), Some(1)), (Some(500), Some(500)), (Some(0), None), (Some(501), None)]
+        {
             assert_eq!(page(limit).ok(), expected, "{limit:?}");
         }
-        for (text, expected) in [("0", Some(0)), ("9223372036854775807", Some(i64::MAX)), ("-1", None), ("", None), ("x", None)] {
+        for (text, expected) in
+            [("0", Some(0)), ("9223372036854775807", Some(i64::MAX)), ("-1", None), ("", None), ("x", None)]
+        {
             assert_eq!(id("before", text).ok(), expected, "{text}");
         }
     }

@@ -70,7 +70,8 @@ async fn limits_are_told_and_end_in_429_with_an_audit_event() {
     assert_eq!(fixture.ask("DELETE", "/v1/orders/a", "bob:trade").await.status, 202, "another account's is its own");
     let metrics = fixture.metrics.text().unwrap();
     assert!(metrics.contains("tapeline_gateway_limited_total{policy=\"orders\"} 1"), "{metrics}");
-    let counted = "tapeline_gateway_requests_total{method=\"DELETE\",route=\"/v1/orders/{client_order_id}\",status=\"202\"} 3";
+    let counted =
+        "tapeline_gateway_requests_total{method=\"DELETE\",route=\"/v1/orders/{client_order_id}\",status=\"202\"} 3";
     assert!(metrics.contains(counted), "{metrics}");
 }
 
@@ -104,7 +105,8 @@ async fn a_request_that_takes_too_long_or_panics_ends_as_a_problem() {
     let more = Router::new()
         .route("/v1/slow", get(std::future::pending::<()>))
         .route("/v1/bug", get(async || -> () { panic!("a bug of the test") }));
-    let quick = |settings: &mut tapeline_gateway::config::Settings| settings.request_timeout = Duration::from_millis(20);
+    let quick =
+        |settings: &mut tapeline_gateway::config::Settings| settings.request_timeout = Duration::from_millis(20);
     let fixture = Fixture::with(Rates::default(), quick, more);
     fixture.ask("GET", "/v1/slow", "").await.problem(503, "timeout");
     fixture.ask("GET", "/v1/bug", "").await.problem(500, "internal");
@@ -133,5 +135,8 @@ async fn health_readiness_and_metrics_answer() {
     part.set_ready(true);
     assert_eq!(fixture.ask("GET", "/readyz", "").await.status, 200);
     let metrics = fixture.ask("GET", "/metrics", "").await.text;
-    assert!(metrics.contains("tapeline_gateway_requests_total{method=\"GET\",route=\"/readyz\",status=\"200\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("tapeline_gateway_requests_total{method=\"GET\",route=\"/readyz\",status=\"200\"} 1"),
+        "{metrics}"
+    );
 }

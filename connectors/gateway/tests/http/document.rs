@@ -85,7 +85,9 @@ async fn every_operation_documents_its_answers_and_problems() {
         let is_described = schema.get("description").is_some() || schema.get("enum").is_some();
         assert!(is_described, "{name} has no description: {schema}");
     }
-    for example in ["PlaceOrder", "AmendOrder", "Transfer", "OrderTaken", "CommandTaken", "Order", "Fill", "Balance", "Problem"] {
+    for example in
+        ["PlaceOrder", "AmendOrder", "Transfer", "OrderTaken", "CommandTaken", "Order", "Fill", "Balance", "Problem"]
+    {
         assert!(document["components"]["schemas"][example].get("example").is_some(), "{example} has no example");
     }
 }

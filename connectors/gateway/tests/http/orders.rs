@@ -7,7 +7,8 @@ use tapeline_gateway::problem::Problem;
 use tapeline_schemas::wire::CommandKind;
 
 const TRADER: &str = "ann:read,trade";
-const ORDER: &str = r#"{"client_order_id":"a-1","instrument":"X-Y","side":"buy","type":"limit","quantity":"5","price":"101.25"}"#;
+const ORDER: &str =
+    r#"{"client_order_id":"a-1","instrument":"X-Y","side":"buy","type":"limit","quantity":"5","price":"101.25"}"#;
 
 #[tokio::test]
 async fn an_order_is_answered_with_its_id_and_position_once_the_log_has_it() {
@@ -20,7 +21,10 @@ async fn an_order_is_answered_with_its_id_and_position_once_the_log_has_it() {
     });
     assert_eq!((answer.status, answer.json()), (202, expected));
     let command = fixture.log.commands.lock().unwrap()[0].clone();
-    assert_eq!((command.account.as_str(), command.kind, command.price), ("ann", CommandKind::Place, Some(10_125 * ONE / 100)));
+    assert_eq!(
+        (command.account.as_str(), command.kind, command.price),
+        ("ann", CommandKind::Place, Some(10_125 * ONE / 100))
+    );
 }
 
 #[tokio::test]
@@ -68,7 +72,15 @@ async fn what_can_be_judged_without_state_is_refused_and_never_reaches_the_log()
         ("POST", "/v1/orders", TRADER, r#"{"price":"1.123456789"}"#, 422, "invalid_field", Some("price")),
         ("POST", "/v1/orders", TRADER, r#"{"nonsense":1}"#, 422, "unknown_field", Some("nonsense")),
         ("PATCH", "/v1/orders/a", TRADER, r#"{"client_order_id":"b"}"#, 422, "missing_field", Some("quantity")),
-        ("PATCH", &long, TRADER, r#"{"client_order_id":"b","price":"1"}"#, 422, "invalid_field", Some("client_order_id")),
+        (
+            "PATCH",
+            &long,
+            TRADER,
+            r#"{"client_order_id":"b","price":"1"}"#,
+            422,
+            "invalid_field",
+            Some("client_order_id"),
+        ),
         ("PATCH", "/v1/orders/%FF", TRADER, r#"{"client_order_id":"b","price":"1"}"#, 400, "malformed_path", None),
         ("DELETE", "/v1/orders", TRADER, "", 422, "missing_field", Some("instrument")),
         ("DELETE", "/v1/orders/a?request_id=", TRADER, "", 422, "invalid_field", Some("request_id")),
@@ -88,7 +100,8 @@ async fn what_can_be_judged_without_state_is_refused_and_never_reaches_the_log()
         };
         assert_eq!(answer.problem(status, code).as_deref(), field, "{method} {path} {body}");
     }
-    let closed = fixture.post("POST", "/v1/deposits", TRADER, r#"{"client_order_id":"t","asset":"USD","amount":"1"}"#).await;
+    let closed =
+        fixture.post("POST", "/v1/deposits", TRADER, r#"{"client_order_id":"t","asset":"USD","amount":"1"}"#).await;
     closed.problem(403, "deposits_closed");
     assert!(fixture.log.commands.lock().unwrap().is_empty());
 }

@@ -10,6 +10,7 @@ use tapeline_gateway::audit::{Audit, Refusal};
 use tapeline_gateway::auth::Authenticator;
 use tapeline_gateway::config::Settings;
 use tapeline_gateway::gateway::Gateway;
+use tapeline_gateway::http;
 use tapeline_gateway::http::notes::PeerAddress;
 use tapeline_gateway::limits::{Limits, Rates};
 use tapeline_gateway::metrics::GatewayMetrics;
@@ -21,7 +22,6 @@ use tapeline_gateway::problem::Problem;
 use tapeline_gateway::reads::analytics::Analytics;
 use tapeline_gateway::reads::views::Views;
 use tapeline_gateway::reference::Instruments;
-use tapeline_gateway::http;
 use tapeline_kafka::app::load_topology;
 use tapeline_runtime::metrics::Metrics;
 use tapeline_schemas::wire::Command;
@@ -109,7 +109,10 @@ impl Answer {
         assert_eq!(json["type"], format!("https://tapeline.dev/problems/{code}"));
         assert!(json["title"].as_str().is_some_and(|title| !title.is_empty()));
         assert!(json["detail"].as_str().is_some_and(|detail| detail.len() > 10), "{}", self.text);
-        assert_eq!(json["retry_after_s"].as_u64().map(|s| s.to_string()).unwrap_or_default(), self.header("retry-after"));
+        assert_eq!(
+            json["retry_after_s"].as_u64().map(|s| s.to_string()).unwrap_or_default(),
+            self.header("retry-after")
+        );
         json["field"].as_str().map(str::to_owned)
     }
 }

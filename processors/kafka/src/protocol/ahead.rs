@@ -118,9 +118,8 @@ fn request(from: &BTreeMap<Place, i64>) -> FetchRequest {
             .with_partition_max_bytes(PARTITION_MAX_BYTES);
         topics.entry(topic).or_default().push(wanted);
     }
-    let topic = |(name, partitions): (&str, _)| {
-        FetchTopic::default().with_topic(topic_name(name)).with_partitions(partitions)
-    };
+    let topic =
+        |(name, partitions): (&str, _)| FetchTopic::default().with_topic(topic_name(name)).with_partitions(partitions);
     FetchRequest::default()
         .with_replica_id(CLIENT)
         .with_max_wait_ms(0)
@@ -222,13 +221,19 @@ mod tests {
             ),
             (
                 "an aborted transaction around another's record",
-                vec![(10, 10, IN_TRANSACTION, 1), (11, 11, IN_TRANSACTION, 2), (12, 12, MARKER, 2), (13, 13, MARKER, 1)],
+                vec![
+                    (10, 10, IN_TRANSACTION, 1),
+                    (11, 11, IN_TRANSACTION, 2),
+                    (12, 12, MARKER, 2),
+                    (13, 13, MARKER, 1),
+                ],
                 vec![(1, 10)],
                 (Some(11), 11),
             ),
         ];
         for (name, batches, aborted, expected) in cases {
-            let bytes: Vec<u8> = batches.iter().flat_map(|(base, last, kind, id)| batch(*base, *last, *kind, *id)).collect();
+            let bytes: Vec<u8> =
+                batches.iter().flat_map(|(base, last, kind, id)| batch(*base, *last, *kind, *id)).collect();
             assert_eq!(scan(&bytes, 10, aborted), expected, "{name}");
         }
     }
