@@ -72,6 +72,17 @@ pub struct ToTrade;
 /// Routes that withdraw.
 pub struct ToWithdraw;
 
+/// Routes of operators.
+pub struct ToOperate;
+
+impl Needs for ToOperate {
+    const SCOPE: Scope = Scope::Operate;
+
+    fn limit(limits: &Limits, principal: &Principal) -> Standing {
+        limits.read(principal)
+    }
+}
+
 impl Needs for ToRead {
     const SCOPE: Scope = Scope::Read;
 

@@ -7,6 +7,7 @@ use crate::feed::hub::Hub;
 use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
 use crate::orders::log::CommandLog;
+use crate::pipeline::Watch;
 use crate::position::watch::Positions;
 use crate::reads::analytics::Analytics;
 use crate::reads::views::Views;
@@ -31,6 +32,8 @@ pub struct Gateway {
     pub instruments: Instruments,
     /// What is live: books, trades, candles, accounts.
     pub hub: Arc<Hub>,
+    /// How the pipeline is.
+    pub pipeline: Watch,
     /// How often who may ask.
     pub limits: Limits,
     /// What was refused.

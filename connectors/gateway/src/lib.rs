@@ -17,6 +17,8 @@
 //! | [`position`] | reading what one's own commands led to |
 //! | [`reads`] | views in TimescaleDB and ClickHouse |
 //! | [`reference`] | instruments, held in memory |
+//! | [`seed`] | the feed goes on from what the view knows |
+//! | [`pipeline`] | topics, components, lag, dead letters |
 //! | [`console`] | the web console, from the binary |
 //! | [`audit`], [`metrics`] | what auditors and operations see |
 //! | [`config`], [`server`], [`run`] | settings, connections, a gateway put together |
@@ -33,11 +35,13 @@ pub mod limits;
 pub mod live;
 pub mod metrics;
 pub mod orders;
+pub mod pipeline;
 pub mod position;
 pub mod principal;
 pub mod problem;
 pub mod reads;
 pub mod reference;
 pub mod run;
+pub mod seed;
 pub mod server;
 pub mod ws;

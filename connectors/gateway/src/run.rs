@@ -13,10 +13,12 @@ use crate::limits::{Limits, Rates};
 use crate::live::Live;
 use crate::metrics::GatewayMetrics;
 use crate::orders::kafka::KafkaCommands;
+use crate::pipeline::{self, Watch};
 use crate::position::watch::Positions;
 use crate::reads::analytics::Analytics;
 use crate::reads::views::Views;
 use crate::reference::Instruments;
+use crate::seed;
 use crate::server::Server;
 use crate::ws::{self, Sessions};
 use anyhow::Result;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tapeline_kafka::app::App;
+use tapeline_schemas::topic;
 use tokio::runtime::Runtime;
 
 /// Pause between two tries to reach Kafka and the registry.
@@ -64,6 +67,9 @@ pub fn start(
         let feed = Feed::start(&Sources { bootstrap, schemas, hub: Arc::clone(&gateway.hub) })?;
         let rounds = Arc::clone(gateway.hub.rounds());
         tokio::spawn(async move { rounds.run().await });
+        tokio::spawn(pipeline::show(Arc::clone(&gateway)));
+        let partitions = app.topology.topic(topic::EXECUTED).map_or(0, |topic| topic.partitions);
+        tokio::spawn(seed::run(Arc::clone(&gateway.hub), gateway.views.clone(), partitions));
         let sessions = Arc::new(Sessions::new(Arc::clone(&gateway.hub), Arc::new(Live(Arc::clone(&gateway)))));
         let more = more.merge(console::routes()).merge(ws::routes(Arc::clone(&sessions)));
         let stop = Arc::clone(&app.stop);
@@ -117,6 +123,7 @@ fn gateway(
         positions,
         views,
         instruments,
+        pipeline: Watch::new(&app.topology, &app.addresses),
         hub: Arc::new(Hub::new(FeedMetrics::new(app.metrics.registry())?, EVENT_RING_BYTES)),
         audit,
         metrics,

@@ -4,6 +4,7 @@
 //! - [`reader`]: one partition, from an offset to its present end; [`scan`]: the same without copies, for audits.
 //! - [`tail`]: all partitions of a topic from their ends on or from a little before, as a client sees them.
 //! - [`protocol`]: what librdkafka has no calls for: groups in full, transactions, fencing.
+//! - [`groups`]: the consumer group of each component, its lag and its restores.
 //! - [`publisher`]: an idempotent producer for connectors and tools, [`acknowledged`]: one that tells of each record what became
 //!   of it, [`transaction`]: a transactional one.
 //! - [`app`]: components put together, each on its thread.
@@ -18,6 +19,7 @@ pub mod admin;
 pub mod app;
 mod append_times;
 mod client;
+pub mod groups;
 mod leader_hints;
 pub mod port;
 pub mod protocol;

@@ -69,7 +69,9 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
-        if error.is_data() { wrong_field(&path, &error.to_string()) } else { malformed(&error) }
+        // Of a symbol that is no text serde says that the JSON is none.
+        let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+        if error.is_data() || is_json() { wrong_field(&path, &error.to_string()) } else { malformed(&error) }
     })?;
     json.end().map_err(|error| malformed(&error))?;
     Ok(value)

@@ -18,7 +18,7 @@ pub mod openapi;
 
 use crate::gateway::Gateway;
 use crate::problem::Problem;
-use crate::{orders, reads};
+use crate::{orders, pipeline, reads};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, Method, header};
@@ -39,6 +39,7 @@ pub fn routes() -> (Router<Arc<Gateway>>, OpenApi) {
     OpenApiRouter::with_openapi(openapi::frame())
         .merge(orders::routes())
         .merge(reads::routes())
+        .merge(pipeline::routes())
         .merge(openapi::routes())
         .split_for_parts()
 }

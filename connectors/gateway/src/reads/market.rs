@@ -104,7 +104,7 @@ async fn instruments(State(gateway): State<Arc<Gateway>>, _: Anyone) -> Result<J
 }
 
 /// The instrument of a path; 404 if there is none.
-fn known(gateway: &Gateway, symbol: &str) -> Result<(), Problem> {
+pub(super) fn known(gateway: &Gateway, symbol: &str) -> Result<(), Problem> {
     if gateway.instruments.all()?.iter().any(|instrument| instrument.symbol == symbol) {
         return Ok(());
     }

@@ -5,12 +5,14 @@
 //! | [`views`] | TimescaleDB |
 //! | [`account`] | orders, fills, balances |
 //! | [`market`] | instruments, trades, candles |
+//! | [`live`] | depth, tickers |
 //! | [`analytics`] | ClickHouse |
 //!
 //! Pages are cut by keys, not by counting rows: a page is as quick at the end as at the beginning.
 
 pub mod account;
 pub mod analytics;
+pub mod live;
 pub mod market;
 pub mod views;
 
@@ -26,7 +28,11 @@ const DEFAULT_PAGE: u32 = 100;
 
 /// The routes of reads.
 pub fn routes() -> OpenApiRouter<Arc<Gateway>> {
-    OpenApiRouter::new().merge(account::routes()).merge(market::routes()).merge(analytics::routes())
+    OpenApiRouter::new()
+        .merge(account::routes())
+        .merge(market::routes())
+        .merge(live::routes())
+        .merge(analytics::routes())
 }
 
 /// Number of rows of a page.

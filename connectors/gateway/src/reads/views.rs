@@ -18,6 +18,10 @@ pub(super) const OFFSETS: &str = "SELECT topic, \"partition\", next_offset FROM 
 /// PostgreSQL's code of a statement that was ended for its time.
 const QUERY_CANCELED: &str = "57014";
 
+/// Beginnings of PostgreSQL's codes of what passes: connections, resources, operators, the system; and of a table or database
+/// that is not there yet.
+const PASSING_CODES: [&str; 7] = ["08", "53", "57", "58", "28", "42P01", "3D000"];
+
 /// A struct as a row: its fields are the columns of their names.
 macro_rules! from_row {
     ($name:ident { $($field:ident),* $(,)? } $($absent:ident: $default:expr)?) => {
@@ -108,6 +112,10 @@ fn problem(error: &sqlx::Error) -> Problem {
         return Problem::new(503, "view_slow", "The view is slow", detail).retry_after(2);
     }
     // What exactly it said is for operations.
+    if code.as_deref().is_some_and(|code| !PASSING_CODES.iter().any(|passing| code.starts_with(passing))) {
+        tracing::error!(%error, "a statement of the gateway's is wrong");
+        return Problem::new(500, "internal", "A bug", "the gateway failed at this request; its log says why");
+    }
     tracing::warn!(%error, "the view can't be read");
     Problem::new(503, "view_away", "The view is away", "the database is away: try again").retry_after(2)
 }
@@ -126,7 +134,10 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_refused_without_its_password() {
-        let error = Views::open("db://ann:secret@host").err().map(|error| format!("{error:#}")).unwrap_or_default();
+        let error = Views::open("postgres://ann:secret@host:port/db")
+            .err()
+            .map(|error| format!("{error:#}"))
+            .unwrap_or_default();
         assert!(error.contains("TAPELINE_TIMESCALE_URL") && !error.contains("secret"), "{error}");
     }
 }

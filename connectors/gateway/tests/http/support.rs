@@ -9,12 +9,15 @@ use std::sync::{Arc, Mutex};
 use tapeline_gateway::audit::{Audit, Refusal};
 use tapeline_gateway::auth::Authenticator;
 use tapeline_gateway::config::Settings;
+use tapeline_gateway::feed::hub::Hub;
+use tapeline_gateway::feed::metrics::FeedMetrics;
 use tapeline_gateway::gateway::Gateway;
 use tapeline_gateway::http;
 use tapeline_gateway::http::notes::PeerAddress;
 use tapeline_gateway::limits::{Limits, Rates};
 use tapeline_gateway::metrics::GatewayMetrics;
 use tapeline_gateway::orders::log::{Appending, CommandLog};
+use tapeline_gateway::pipeline::Watch;
 use tapeline_gateway::position::CommandPosition;
 use tapeline_gateway::position::watch::Positions;
 use tapeline_gateway::principal::{Principal, Scope};
@@ -23,6 +26,7 @@ use tapeline_gateway::reads::analytics::Analytics;
 use tapeline_gateway::reads::views::Views;
 use tapeline_gateway::reference::Instruments;
 use tapeline_kafka::app::load_topology;
+use tapeline_runtime::addresses::Addresses;
 use tapeline_runtime::metrics::Metrics;
 use tapeline_schemas::wire::Command;
 use tokio::sync::mpsc::Receiver;
@@ -139,6 +143,8 @@ impl Fixture {
             views,
             analytics: Analytics::open("http://127.0.0.1:9").unwrap(),
             instruments: instruments.clone(),
+            hub: Arc::new(Hub::new(FeedMetrics::new(metrics.registry()).unwrap(), 1 << 20)),
+            pipeline: Watch::new(&load_topology().unwrap(), &Addresses::local(0, 1)),
             limits: Limits::with_clock(&rates, Arc::new(|| 0)),
             audit,
             metrics: GatewayMetrics::new(metrics.clone()).unwrap(),

@@ -4,10 +4,9 @@
 //! answer. Only how far a restore is comes from the process at work. What is absent: all else that a process alone knows
 //! (its metrics).
 
-mod groups;
 mod render;
 
-pub use groups::{GroupStatus, MemberStatus, PartitionStatus};
+pub use tapeline_kafka::groups::{GroupStatus, MemberStatus, PartitionStatus};
 
 use crate::parts::{self, PartState};
 use crate::tx::{OpenTransaction, survey};
@@ -15,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 use tapeline_kafka::app::load_topology;
+use tapeline_kafka::groups;
 use tapeline_kafka::protocol::Cluster;
 use tapeline_runtime::addresses::Addresses;
 use tapeline_runtime::topology::Topology;

@@ -1,11 +1,11 @@
 //! The consumer group of each processor and sink: members, what they hold, and lag in records and in time.
 
+use crate::protocol::{Cluster, Group, OffsetAndTime, OffsetOf};
+use crate::{append_times, http_of};
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use tapeline_kafka::protocol::{Cluster, Group, OffsetAndTime, OffsetOf};
-use tapeline_kafka::{append_times, http_of};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tapeline_runtime::addresses::Addresses;
 use tapeline_runtime::metrics::{RESTORE_PROGRESS, samples};
 use tapeline_runtime::topology::Topology;
@@ -74,7 +74,10 @@ pub struct PartitionStatus {
 }
 
 /// The groups in the order of the topology.
-pub(super) fn groups(cluster: &mut Cluster, topology: &Topology, addresses: &Addresses) -> Result<Vec<GroupStatus>> {
+///
+/// # Errors
+/// If Kafka does not answer.
+pub fn groups(cluster: &mut Cluster, topology: &Topology, addresses: &Addresses) -> Result<Vec<GroupStatus>> {
     let processors = topology.processors.iter().map(|processor| (&processor.name, &processor.inputs));
     let sinks = topology.sinks.iter().map(|sink| (&sink.name, &sink.inputs));
     let on_broker = cluster.topics()?;
@@ -100,11 +103,17 @@ pub(super) fn groups(cluster: &mut Cluster, topology: &Topology, addresses: &Add
             members,
             lag_records: partitions.iter().map(|partition| partition.lag_records).sum(),
             oldest_unread_age_ms: partitions.iter().filter_map(|partition| partition.oldest_unread_age_ms).max(),
-            snapshot_age_ms: newest(&snapshots).map(|newest_ms| (crate::demo::now_ms() - newest_ms).max(0)),
+            snapshot_age_ms: newest(&snapshots).map(|newest_ms| (now_ms() - newest_ms).max(0)),
             partitions,
         });
     }
     Ok(all)
+}
+
+/// Milliseconds since the Unix epoch.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The newest record's time, of the partition where that is oldest; partitions without a record do not count.
@@ -139,7 +148,7 @@ fn restoring(component: &str, metrics: &str) -> BTreeMap<i32, u8> {
 }
 
 fn members(group: &Group) -> Vec<MemberStatus> {
-    let member = |member: &tapeline_kafka::protocol::Member| MemberStatus {
+    let member = |member: &crate::protocol::Member| MemberStatus {
         instance_id: member.instance_id.clone(),
         member_id: member.member_id.clone(),
         host: member.host.clone(),
@@ -188,7 +197,7 @@ fn set_ages(partitions: &mut [PartitionStatus], addresses: &Addresses) -> Result
         .collect();
     let times = append_times(&addresses.kafka, &lagging)?;
     // Looked at now, and not before: most of them were appended in between.
-    let now_ms = crate::demo::now_ms();
+    let now_ms = now_ms();
     for partition in partitions {
         let time_ms = times.get(&(partition.topic.clone(), partition.partition));
         partition.oldest_unread_age_ms = time_ms.map(|time_ms| (now_ms - time_ms).max(0));
@@ -199,7 +208,7 @@ fn set_ages(partitions: &mut [PartitionStatus], addresses: &Addresses) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapeline_kafka::protocol::Member;
+    use crate::protocol::Member;
 
     fn at(offset: i64) -> OffsetAndTime {
         OffsetAndTime { offset, timestamp_ms: -1 }

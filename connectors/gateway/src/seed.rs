@@ -1,0 +1,147 @@
+//! Gives the feed what the view knows of the past: the running candles and the last 24 hours of each instrument.
+//!
+//! The feed reads trades from a little before its start. What came earlier is in TimescaleDB, with the offsets up to which
+//! it holds; the feed takes it over where its own trades begin at or before these.
+
+use crate::feed::candle::{Candle, INTERVALS};
+use crate::feed::hub::Hub;
+use crate::feed::market::Past;
+use crate::problem::Problem;
+use crate::reads::views::Views;
+use smol_str::SmolStr;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tapeline_schemas::topic;
+
+/// Pause before another try: the view may be away, or behind what the feed reads.
+const RETRY: Duration = Duration::from_secs(2);
+/// Tries, after which candles and tickers begin with what the feed has read by itself.
+const TRIES: u32 = 30;
+/// Minutes of a day.
+const MINUTE: &str = "1m";
+
+/// The newest candle of each instrument and interval, and the minutes of the last 24 hours.
+const CANDLES: &str = r#"
+    SELECT instrument, "interval", (extract(epoch FROM bucket) * 1000)::bigint,
+           trunc(open * 100000000)::text, trunc(high * 100000000)::text, trunc(low * 100000000)::text,
+           trunc(close * 100000000)::text, trunc(volume * 100000000)::text, trades,
+           (extract(epoch FROM first_at) * 1000)::bigint, first_seq, (extract(epoch FROM last_at) * 1000)::bigint, last_seq
+    FROM candles c
+    WHERE venue = 'tapeline'
+      AND ("interval" = '1m' AND bucket > now() - INTERVAL '24 hours'
+           OR bucket = (SELECT max(bucket) FROM candles n
+                        WHERE n.venue = c.venue AND n.instrument = c.instrument AND n."interval" = c."interval"))
+    ORDER BY instrument, "interval", bucket"#;
+
+/// A row of [`CANDLES`].
+type Row = (String, String, i64, String, String, String, String, String, i64, i64, i64, i64, i64);
+
+/// Seeds all instruments of the view; those that appear later begin with their first trade.
+pub async fn run(hub: Arc<Hub>, views: Views, partitions: i32) {
+    for _ in 0..TRIES {
+        tokio::time::sleep(RETRY).await;
+        if !hub.metrics.not_ready().is_empty() {
+            continue;
+        }
+        match seed(&hub, &views, partitions).await {
+            Ok((seeded, 0)) => {
+                tracing::info!(seeded, "candles and tickers go on from the view");
+                return;
+            }
+            Ok((seeded, left)) => tracing::info!(seeded, left, "the view is behind the feed: trying again"),
+            Err(problem) => tracing::warn!(why = problem.detail, "the past can't be read: trying again"),
+        }
+    }
+    tracing::warn!("candles and tickers begin with what was traded since the start");
+}
+
+/// How many instruments were seeded, and how many could not be.
+async fn seed(hub: &Hub, views: &Views, partitions: i32) -> Result<(usize, usize), Problem> {
+    let (offsets, rows) = views
+        .at_once(async |connection| {
+            let offsets: Vec<(i32, i64)> =
+                sqlx::query_as("SELECT \"partition\", next_offset FROM view_offsets WHERE topic = $1")
+                    .bind(topic::EXECUTED)
+                    .fetch_all(&mut *connection)
+                    .await?;
+            let rows: Vec<Row> = sqlx::query_as(CANDLES).fetch_all(connection).await?;
+            Ok((offsets, rows))
+        })
+        .await?;
+    let offsets: HashMap<i32, i64> = offsets.into_iter().collect();
+    let (mut seeded, mut left) = (0, 0);
+    for (symbol, mut past) in pasts(rows) {
+        let partition = topic::partition_of(symbol.as_bytes(), partitions);
+        past.next_offset = offsets.get(&partition).copied().unwrap_or(0);
+        if hub.seed(&symbol, partition, past) { seeded += 1 } else { left += 1 }
+    }
+    hub.end_batch();
+    Ok((seeded, left))
+}
+
+/// Rows as what the feed takes, without offsets.
+fn pasts(rows: Vec<Row>) -> HashMap<SmolStr, Past> {
+    let mut pasts: HashMap<SmolStr, Past> = HashMap::new();
+    for (instrument, interval, bucket_ms, open, high, low, close, volume, trades, first_ms, first, last_ms, last) in
+        rows
+    {
+        let empty = || Past { candles: Default::default(), minutes: Vec::new(), next_offset: 0 };
+        let past = pasts.entry(instrument.into()).or_insert_with(empty);
+        let units = |text: &str| text.parse().unwrap_or_default();
+        let candle = Candle {
+            bucket_ms,
+            open: units(&open),
+            high: units(&high),
+            low: units(&low),
+            close: units(&close),
+            volume: volume.parse().unwrap_or_default(),
+            trades,
+            first: (first_ms, first),
+            last: (last_ms, last),
+        };
+        if interval == MINUTE {
+            past.minutes.push(candle.clone());
+        }
+        if let Some(place) = INTERVALS.iter().position(|(name, _)| *name == interval) {
+            // The newest comes last.
+            past.candles[place] = Some(candle);
+        }
+    }
+    pasts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(interval: &str, bucket_ms: i64, close: &str) -> Row {
+        let text = |text: &str| text.to_owned();
+        let (at, id) = (bucket_ms + 5, 7);
+        (
+            text("X-USD"),
+            text(interval),
+            bucket_ms,
+            text("1"),
+            text("3"),
+            text("1"),
+            text(close),
+            text("9"),
+            2,
+            at,
+            id,
+            at,
+            id,
+        )
+    }
+
+    #[test]
+    fn the_newest_candle_of_each_interval_runs_on_and_minutes_make_the_day() {
+        let mut pasts = pasts(vec![row("1h", 0, "2"), row("1m", 0, "2"), row("1m", 60_000, "3")]);
+        let past = pasts.remove("X-USD").expect("the instrument");
+        assert_eq!(past.minutes.iter().map(|minute| minute.close).collect::<Vec<_>>(), [2, 3]);
+        let running: Vec<Option<i64>> =
+            past.candles.iter().map(|candle| candle.as_ref().map(|of| of.bucket_ms)).collect();
+        assert_eq!(running, [None, Some(60_000), None, Some(0), None]);
+    }
+}
