@@ -9,8 +9,10 @@ use serde_json::Value as Json;
 use support::schemas;
 
 /// Whole numbers without a unit: identities, positions and counts.
-const PLAIN_NUMBERS: [&str; 15] = [
+const PLAIN_NUMBERS: [&str; 17] = [
     "sequence",
+    "part",
+    "parts",
     "partition",
     "count",
     "outputs",

@@ -1,24 +1,26 @@
 //! Connections: accepting, TLS, bounds against slow and too many clients, and a clean end.
 //!
-//! TLS is OpenSSL's, the system's, as everywhere in Tapeline (`tests/tests/audit.rs`).
+//! TLS is rustls, with its defaults: TLS 1.3 and 1.2, no weak ciphers. (Clients of Tapeline use the system's OpenSSL.)
 
 use crate::config::{Settings, TlsFiles};
 use crate::http::notes::PeerAddress;
 use crate::metrics::GatewayMetrics;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use axum::Router;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use openssl::ssl::{AlpnError, Ssl, SslAcceptor, SslFiletype, SslMethod, select_next_proto};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_openssl::SslStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
 use tower::ServiceExt as _;
 
 /// How long open requests may take at the end.
@@ -26,12 +28,12 @@ const END_PATIENCE: Duration = Duration::from_secs(15);
 /// Pause after the system refused to accept: it is short of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// HTTP/1.1 as ALPN lists it.
-const ALPN_HTTP1: &[u8] = b"\x08http/1.1";
+const ALPN_HTTP1: &[u8] = b"http/1.1";
 
 /// A bound listener.
 pub struct Server {
     listener: TcpListener,
-    tls: Option<SslAcceptor>,
+    tls: Option<TlsAcceptor>,
     settings: Settings,
     metrics: GatewayMetrics,
 }
@@ -94,7 +96,7 @@ impl Server {
 
 struct Shared {
     router: Router,
-    tls: Option<SslAcceptor>,
+    tls: Option<TlsAcceptor>,
     header_timeout: Duration,
     metrics: GatewayMetrics,
 }
@@ -113,8 +115,7 @@ impl Shared {
             match &self.tls {
                 None => self.http(stream, peer, is_ending).await,
                 Some(acceptor) => {
-                    let mut stream = SslStream::new(Ssl::new(acceptor.context())?, stream)?;
-                    tokio::time::timeout(self.header_timeout, Pin::new(&mut stream).accept()).await??;
+                    let stream = tokio::time::timeout(self.header_timeout, acceptor.accept(stream)).await??;
                     self.http(stream, peer, is_ending).await
                 }
             }
@@ -150,16 +151,21 @@ impl Shared {
     }
 }
 
-/// Certificate and key, with the protocol versions and ciphers that Mozilla calls intermediate.
-fn acceptor(files: &TlsFiles) -> Result<SslAcceptor> {
-    let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-    builder
-        .set_certificate_chain_file(&files.certificate)
-        .with_context(|| format!("TAPELINE_GATEWAY_TLS_CERT={}: no certificate in PEM", files.certificate.display()))?;
-    builder
-        .set_private_key_file(&files.key, SslFiletype::PEM)
-        .and_then(|()| builder.check_private_key())
+/// Certificate and key.
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor> {
+    let no_certificate =
+        || format!("TAPELINE_GATEWAY_TLS_CERT={}: no certificates in PEM", files.certificate.display());
+    let certificates = CertificateDer::pem_file_iter(&files.certificate).with_context(no_certificate)?;
+    let certificates: Vec<_> = certificates.collect::<Result<_, _>>().with_context(no_certificate)?;
+    ensure!(!certificates.is_empty(), no_certificate());
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .with_context(|| format!("TAPELINE_GATEWAY_TLS_KEY={}: no private key in PEM", files.key.display()))?;
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let mut config = builder
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
         .with_context(|| format!("TAPELINE_GATEWAY_TLS_KEY={}: not the certificate's key", files.key.display()))?;
-    builder.set_alpn_select_callback(|_, offered| select_next_proto(ALPN_HTTP1, offered).ok_or(AlpnError::NOACK));
-    Ok(builder.build())
+    config.alpn_protocols = vec![ALPN_HTTP1.to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -130,6 +130,7 @@ async fn health_readiness_and_metrics_answer() {
     assert_eq!(fixture.ask("GET", "/healthz", "").await.text, "ok\n");
     assert_eq!(fixture.ask("GET", "/readyz", "").await.status, 503);
     let part = fixture.metrics.lane("gateway.commands", 0);
+    fixture.feed.set_ready("book.depth", true);
     let answer = fixture.ask("GET", "/readyz", "").await;
     assert_eq!((answer.status, answer.text.as_str()), (503, "not ready: gateway.commands/0\n"));
     part.set_ready(true);

@@ -85,6 +85,7 @@ pub(crate) struct Fixture {
     pub(crate) refusals: Receiver<Refusal>,
     pub(crate) instruments: Instruments,
     pub(crate) metrics: Metrics,
+    pub(crate) feed: FeedMetrics,
     router: Router,
 }
 
@@ -135,6 +136,7 @@ impl Fixture {
         let (positions, _watch) = Positions::new(AWAY, &load_topology().unwrap(), views.clone());
         let (audit, refusals) = Audit::channel();
         let (log, instruments) = (Arc::new(MemoryLog::default()), Instruments::default());
+        let feed = FeedMetrics::new(metrics.registry()).unwrap();
         let gateway = Arc::new(Gateway {
             settings,
             authenticator: Arc::new(TokensOfTheTest),
@@ -143,13 +145,13 @@ impl Fixture {
             views,
             analytics: Analytics::open("http://127.0.0.1:9").unwrap(),
             instruments: instruments.clone(),
-            hub: Arc::new(Hub::new(FeedMetrics::new(metrics.registry()).unwrap(), 1 << 20)),
+            hub: Arc::new(Hub::new(feed.clone(), 1 << 20)),
             pipeline: Watch::new(&load_topology().unwrap(), &Addresses::local(0, 1)),
             limits: Limits::with_clock(&rates, Arc::new(|| 0)),
             audit,
             metrics: GatewayMetrics::new(metrics.clone()).unwrap(),
         });
-        Self { log, refusals, instruments, metrics, router: http::router(&gateway, more) }
+        Self { log, refusals, instruments, metrics, feed, router: http::router(&gateway, more) }
     }
 
     /// Sends a request from 10.0.0.1.
