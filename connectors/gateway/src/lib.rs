@@ -8,6 +8,7 @@
 //! | [`amount`] | decimal numbers of the interface and the integers of the topics |
 //! | [`problem`] | refusals as RFC 9457 problem details |
 //! | [`principal`], [`auth`] | who asks, and what they may do |
+//! | [`identity`] | users, sessions, passkeys, API keys |
 //! | [`limits`] | how often they may ask |
 //! | [`http`] | the router, and what surrounds each request |
 //! | [`orders`] | commands into the topic `orders` |
@@ -23,6 +24,7 @@ pub mod auth;
 pub mod config;
 pub mod gateway;
 pub mod http;
+pub mod identity;
 pub mod limits;
 pub mod metrics;
 pub mod orders;

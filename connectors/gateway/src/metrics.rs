@@ -1,8 +1,6 @@
 //! What Prometheus sees of the gateway. Names and labels are documented in `docs/gateway.md`.
 
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Result, exponential_buckets,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Result, exponential_buckets};
 use std::time::Duration;
 use tapeline_runtime::metrics::Metrics;
 
@@ -38,8 +36,11 @@ impl GatewayMetrics {
             process.register(metric.clone())?;
             Ok::<_, prometheus::Error>(metric)
         };
-        let requests =
-            counter("tapeline_gateway_requests_total", "Requests by route and status.", &["method", "route", "status"])?;
+        let requests = counter(
+            "tapeline_gateway_requests_total",
+            "Requests by route and status.",
+            &["method", "route", "status"],
+        )?;
         let limited = counter("tapeline_gateway_limited_total", "Requests refused by a limit.", &["policy"])?;
         let commands = counter(
             "tapeline_gateway_commands_total",
@@ -57,16 +58,7 @@ impl GatewayMetrics {
         process.register(audit_lost.clone())?;
         let connections = IntGauge::new("tapeline_gateway_connections", "Open connections.")?;
         process.register(connections.clone())?;
-        Ok(Self {
-            process,
-            requests,
-            seconds,
-            limited,
-            commands,
-            acknowledgement_seconds,
-            audit_lost,
-            connections,
-        })
+        Ok(Self { process, requests, seconds, limited, commands, acknowledgement_seconds, audit_lost, connections })
     }
 
     /// A request was answered.
@@ -93,5 +85,10 @@ impl GatewayMetrics {
     /// An audit event was lost.
     pub fn audit_lost(&self) {
         self.audit_lost.inc();
+    }
+
+    /// How many audit events were lost.
+    pub fn audit_lost_total(&self) -> u64 {
+        self.audit_lost.get()
     }
 }
