@@ -8,6 +8,7 @@ mod chaos;
 mod dead_letters;
 mod fencing;
 mod foreign_client;
+mod identity;
 mod kills;
 mod operations;
 mod outside_trades;

@@ -32,6 +32,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub struct KafkaIdentity {
     kafka: String,
     connected: OnceLock<Connected>,
+    /// Asks for ends, one question after the other: strangers can make us ask.
+    cluster: tokio::sync::Mutex<Option<Cluster>>,
 }
 
 struct Connected {
@@ -48,7 +50,7 @@ struct Connected {
 impl KafkaIdentity {
     /// Not yet connected to the brokers at `kafka`.
     pub fn new(kafka: &str) -> Self {
-        Self { kafka: kafka.to_owned(), connected: OnceLock::new() }
+        Self { kafka: kafka.to_owned(), connected: OnceLock::new(), cluster: tokio::sync::Mutex::default() }
     }
 
     /// Connects; blocks. Call it again after an error.
@@ -125,11 +127,14 @@ impl IdentityLog for KafkaIdentity {
 
     fn end_of(&self, topic: &'static str) -> Answering<'_, i64> {
         Box::pin(async move {
-            let kafka = self.kafka.clone();
-            let asked = move || Cluster::new(&kafka).offsets(&[topic.to_owned()], OffsetOf::End);
+            let mut kept = self.cluster.lock().await;
+            let mut cluster = kept.take().unwrap_or_else(|| Cluster::new(&self.kafka));
             // The call blocks.
-            let ends = tokio::task::spawn_blocking(asked).await.map_err(|error| away(&error))?;
-            let end = ends.map_err(|error| away(&error))?.get(&(topic.to_owned(), 0)).map(|end| end.offset);
+            let asked = move || cluster.offsets(&[topic.to_owned()], OffsetOf::End).map(|ends| (cluster, ends));
+            let answered = tokio::task::spawn_blocking(asked).await.map_err(|error| away(&error))?;
+            let (cluster, ends) = answered.map_err(|error| away(&error))?;
+            *kept = Some(cluster);
+            let end = ends.get(&(topic.to_owned(), 0)).map(|end| end.offset);
             end.ok_or_else(|| away(&format!("the topic {topic} does not exist")))
         })
     }

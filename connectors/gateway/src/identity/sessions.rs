@@ -177,7 +177,6 @@ async fn log_in(
     let user_id = opened.as_ref().ok().map(|entered| entered.user.user_id.as_str());
     asker.tell(&gateway, Audit::LogIn { login: &login, user_id }, &opened);
     let Entered { opened, user } = opened?;
-    gateway.identity.guard().succeeded(&login);
     gateway.identity.answer(&opened, &user, deliver)
 }
 
@@ -187,14 +186,12 @@ async fn with_password(gateway: &Gateway, asker: &Asker, login: &str, password: 
     identity.guard().try_log_in(login, asker.address(), now_ms())?;
     let candidate = identity.store.read(|directory| Candidate::of(directory, login));
     let proven = identity.passwords.run(move || candidate.verify(&password)).await??;
+    // Whatever comes now: it was no guess.
+    identity.guard().succeeded(login);
     let mut rng = rng()?;
-    let proceeded = identity
-        .store
-        .read(|directory| log_in::proceed(directory, &proven, &identity.relying_party, &signer, now_ms(), &mut rng))?;
-    if matches!(proceeded, LogIn::SecondFactor(_)) {
-        identity.guard().succeeded(login);
-    }
-    Ok(proceeded)
+    let relying_party = &identity.relying_party;
+    let proceed = |directory: &_| log_in::proceed(directory, &proven, relying_party, &signer, now_ms(), &mut rng);
+    Ok(identity.store.read(proceed)?)
 }
 
 /// A session that the log has.
@@ -402,9 +399,12 @@ async fn rotate(identity: &Identity, token: &str) -> Result<(Opened, IdentityUse
     let mut refreshed = ask();
     if refreshed.as_ref().is_err_and(|refusal| refusal.code == Code::Behind) {
         identity.store.read_to_end(topic::IDENTITY_SESSIONS).await?;
-        // What is still ahead of all that there is was made up.
+        // What is unknown after all that there is was made up.
         refreshed = ask().map_err(|refusal| match refusal.code {
-            Code::Behind => Refusal { code: Code::InvalidToken, retry_after_s: None, ..refusal },
+            Code::Behind => {
+                let text = "the refresh token is not valid; log in again".into();
+                Refusal { code: Code::InvalidToken, text, retry_after_s: None, ..refusal }
+            }
             _ => refusal,
         });
     }
