@@ -1,20 +1,32 @@
-//! What an auditor wants to know of requests that were refused: by whom, from where, why.
+//! What an auditor wants to know: what was done with users, sessions and keys, and which requests were refused for who asked
+//! or how often. It goes to the topic `gateway.audit`.
 //!
-//! Events go through a bounded channel to whoever keeps them. A gateway that is flooded loses some of them rather than
-//! answer late; how many, it counts.
+//! Records wait in a bounded queue. A gateway that is flooded, or that Kafka has left for long, loses some of them rather
+//! than answer late; how many, it counts and logs. A record whose acknowledgement got lost is written again, so it may
+//! lie in the topic twice.
 
+use crate::identity::log::{Entry, IdentityLog};
+use crate::metrics::GatewayMetrics;
 use smol_str::SmolStr;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tapeline_identity::audit::{Audit as What, Caller};
+use tapeline_schemas::wire::GatewayAudit;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinSet;
 
-/// Most events that wait to be kept.
+/// Most records that wait to be kept.
 const MAX_WAITING: usize = 4_096;
+/// Most records that are on their way at once.
+const MAX_TOGETHER: usize = 256;
+/// Pause after Kafka has not taken a record.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request that was refused for who asked or how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What kind of refusal it was.
-    pub kind: RefusalKind,
     /// Milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// Code of the problem.
@@ -29,58 +41,113 @@ pub struct Refusal {
     pub key_id: Option<SmolStr>,
 }
 
-/// Kinds of refusals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusalKind {
-    /// 401: no valid token.
-    NotAuthenticated,
-    /// 403: not allowed.
-    NotAllowed,
-    /// 429: too many.
-    TooMany,
+impl Refusal {
+    /// Whether an auditor wants to know of an answer with this HTTP status: 401, 403, 429.
+    pub const fn is_one(status: u16) -> bool {
+        matches!(status, 401 | 403 | 429)
+    }
+
+    /// The record that tells of it.
+    pub fn record(&self) -> GatewayAudit {
+        let by_key = self.key_id.as_ref().map(|key_id| format!(" by API key {key_id}")).unwrap_or_default();
+        let what = format!("{}: {}{by_key}", self.code, self.route);
+        let address = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let caller = Caller { address, user_agent: None };
+        What::Request { user_id: self.user_id.as_deref(), what: &what }.record(None, &caller, self.at_ms)
+    }
 }
 
-impl RefusalKind {
-    /// The kind that an HTTP status stands for; `None` of statuses that concern no auditor.
-    pub const fn of_status(status: u16) -> Option<Self> {
-        match status {
-            401 => Some(Self::NotAuthenticated),
-            403 => Some(Self::NotAllowed),
-            429 => Some(Self::TooMany),
-            _ => None,
+/// Takes records; never waits.
+#[derive(Clone)]
+pub struct Audit {
+    records: Sender<GatewayAudit>,
+    /// Taken and not yet kept.
+    waiting: Arc<AtomicUsize>,
+    metrics: GatewayMetrics,
+}
+
+/// What is to be kept.
+pub struct Records {
+    /// The records, in the order in which they were noted.
+    pub queue: Receiver<GatewayAudit>,
+    waiting: Arc<AtomicUsize>,
+    metrics: GatewayMetrics,
+}
+
+impl Audit {
+    /// A queue of records.
+    pub fn channel(metrics: GatewayMetrics) -> (Self, Records) {
+        let (sender, queue) = channel(MAX_WAITING);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let records = Records { queue, waiting: Arc::clone(&waiting), metrics: metrics.clone() };
+        (Self { records: sender, waiting, metrics }, records)
+    }
+
+    /// Notes a record, if there is room for it.
+    pub fn note(&self, record: GatewayAudit) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.records.try_send(record).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.metrics.audit_lost();
+        }
+    }
+
+    /// Whether all that was noted is kept.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Records {
+    /// Keeps records in the log, however often it takes.
+    pub async fn keep(mut self, log: Arc<dyn IdentityLog>) {
+        let (mut batch, mut lost_told) = (Vec::new(), 0);
+        while self.queue.recv_many(&mut batch, MAX_TOGETHER).await > 0 {
+            let mut last_said = String::new();
+            while !batch.is_empty() {
+                let (taken, left, why) = append(&log, std::mem::take(&mut batch)).await;
+                self.waiting.fetch_sub(taken, Ordering::Relaxed);
+                batch = left;
+                self.tell_lost(&mut lost_told);
+                let Some(why) = why else { continue };
+                if why != last_said {
+                    tracing::warn!(why, "audit records can't be kept: trying again");
+                    last_said = why;
+                }
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+
+    fn tell_lost(&self, told: &mut u64) {
+        let lost = self.metrics.audit_lost_total();
+        if lost > *told {
+            tracing::error!(lost = lost - *told, "audit records were lost: more came than Kafka took");
+            *told = lost;
         }
     }
 }
 
-/// Takes events; never waits.
-#[derive(Clone)]
-pub struct Audit(Sender<Refusal>);
-
-impl Audit {
-    /// A channel of events.
-    pub fn channel() -> (Self, Receiver<Refusal>) {
-        let (sender, receiver) = channel(MAX_WAITING);
-        (Self(sender), receiver)
+/// Appends a batch; how many were taken, those that were not, and why.
+async fn append(log: &Arc<dyn IdentityLog>, batch: Vec<GatewayAudit>) -> (usize, Vec<GatewayAudit>, Option<String>) {
+    let mut appending = JoinSet::new();
+    for record in batch {
+        let log = Arc::clone(log);
+        appending.spawn(async move {
+            let appended = log.append(Entry::Audit(record.clone())).await;
+            appended.map(drop).map_err(|problem| (record, problem.detail))
+        });
     }
-
-    /// Notes an event; whether there was room for it.
-    pub fn note(&self, event: Refusal) -> bool {
-        self.0.try_send(event).is_ok()
+    let (mut taken, mut left, mut why) = (0, Vec::new(), None);
+    while let Some(done) = appending.join_next().await {
+        match done {
+            // A task that panicked has lost its record.
+            Ok(Ok(())) | Err(_) => taken += 1,
+            Ok(Err((record, detail))) => {
+                left.push(record);
+                why = Some(detail);
+            }
+        }
     }
-}
-
-/// Keeps events in the log, until there is a better place.
-pub async fn log(mut events: Receiver<Refusal>) {
-    while let Some(event) = events.recv().await {
-        tracing::info!(
-            target: "tapeline_gateway::audit",
-            kind = ?event.kind,
-            code = %event.code,
-            route = event.route,
-            address = ?event.address,
-            user_id = event.user_id.as_deref().unwrap_or("-"),
-            key_id = event.key_id.as_deref().unwrap_or("-"),
-            "refused"
-        );
-    }
+    (taken, left, why)
 }

@@ -17,6 +17,8 @@ const DEFAULT_PORT: u16 = 18_080;
 /// | `TAPELINE_GATEWAY_TLS_CERT`, `TAPELINE_GATEWAY_TLS_KEY` | none: plain HTTP. Files in PEM, the certificate with its chain |
 /// | `TAPELINE_GATEWAY_ORIGINS` | none: pages of the gateway's own origin only. Origins, separated by commas |
 /// | `TAPELINE_GATEWAY_DEMO` | off. `1`: whoever may trade may deposit too |
+/// | `TAPELINE_GATEWAY_RP` | `http://localhost:<port>`: the origin whose pages may use passkeys. Its host is their domain for ever: a passkey counts for no other one |
+/// | `TAPELINE_GATEWAY_OPERATORS` | none. Logins, separated by commas, that have the role `operator`; the same on all gateways |
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where to listen.
@@ -27,6 +29,10 @@ pub struct Settings {
     pub origins: Vec<HeaderValue>,
     /// Whether deposits are open.
     pub demo: bool,
+    /// The origin whose pages may use passkeys.
+    pub relying_party: String,
+    /// Logins that have the role `operator`.
+    pub operators: Vec<String>,
     /// Longest time from a request's head to its answer.
     pub request_timeout: Duration,
     /// Longest time for a request's head to come in.
@@ -60,6 +66,8 @@ impl Settings {
             tls: None,
             origins: Vec::new(),
             demo: false,
+            relying_party: format!("http://localhost:{}", listen.port()),
+            operators: Vec::new(),
             // A command may wait for its 5 s behind another one that does.
             request_timeout: Duration::from_secs(12),
             header_timeout: Duration::from_secs(10),
@@ -80,13 +88,22 @@ impl Settings {
             _ => bail!("set both TAPELINE_GATEWAY_TLS_CERT and TAPELINE_GATEWAY_TLS_KEY, or none of them"),
         };
         let origins = lookup("TAPELINE_GATEWAY_ORIGINS").unwrap_or_default();
-        let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(origin);
+        let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let origins = origins.map(|text| origin("TAPELINE_GATEWAY_ORIGINS", text));
         let demo = match lookup("TAPELINE_GATEWAY_DEMO").as_deref() {
             None | Some("0") => false,
             Some("1") => true,
             Some(text) => bail!("TAPELINE_GATEWAY_DEMO is `{text}`: set it to 1 or 0"),
         };
-        Ok(Self { tls, origins: origins.collect::<Result<_>>()?, demo, ..Self::at(listen) })
+        let mut settings = Self { tls, origins: origins.collect::<Result<_>>()?, demo, ..Self::at(listen) };
+        if let Some(text) = lookup("TAPELINE_GATEWAY_RP") {
+            origin("TAPELINE_GATEWAY_RP", &text)?;
+            settings.relying_party = text;
+        }
+        let operators = lookup("TAPELINE_GATEWAY_OPERATORS").unwrap_or_default();
+        let operators = operators.split(',').map(str::trim).filter(|login| !login.is_empty());
+        settings.operators = operators.map(str::to_owned).collect();
+        Ok(settings)
     }
 }
 
@@ -97,8 +114,8 @@ fn port_offset(lookup: &impl Fn(&str) -> Option<String>) -> Result<u16> {
 }
 
 /// Scheme, host and port, as browsers send them.
-fn origin(text: &str) -> Result<HeaderValue> {
-    let wrong = || format!("TAPELINE_GATEWAY_ORIGINS has `{text}`: an origin is such as https://desk.example:8443");
+fn origin(variable: &str, text: &str) -> Result<HeaderValue> {
+    let wrong = || format!("{variable} has `{text}`: an origin is such as https://desk.example:8443");
     let url = url::Url::parse(text).with_context(wrong)?;
     ensure!(url.origin().ascii_serialization() == text, wrong());
     text.parse().with_context(wrong)
@@ -120,16 +137,21 @@ mod tests {
     fn the_environment_is_read_with_defaults() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:18080");
+        assert_eq!(settings.relying_party, "http://localhost:18080");
         assert!(settings.tls.is_none() && settings.origins.is_empty() && !settings.demo);
         let settings = read(&[
             ("TAPELINE_PORT_OFFSET", "500"),
             ("TAPELINE_GATEWAY_ORIGINS", "https://a.example, http://127.0.0.1:3000"),
             ("TAPELINE_GATEWAY_DEMO", "1"),
+            ("TAPELINE_GATEWAY_RP", "https://desk.example"),
+            ("TAPELINE_GATEWAY_OPERATORS", "ada, Bob,"),
         ])
         .unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:18580");
         assert_eq!(settings.origins, ["https://a.example", "http://127.0.0.1:3000"]);
         assert!(settings.demo);
+        assert_eq!(settings.relying_party, "https://desk.example");
+        assert_eq!(settings.operators, ["ada", "Bob"]);
     }
 
     #[test]
@@ -141,6 +163,7 @@ mod tests {
             ("TAPELINE_GATEWAY_ORIGINS", "*"),
             ("TAPELINE_GATEWAY_ORIGINS", "https://a.example/"),
             ("TAPELINE_GATEWAY_DEMO", "yes"),
+            ("TAPELINE_GATEWAY_RP", "desk.example"),
         ] {
             let error = read(&[(name, value)]).expect_err(name);
             assert!(format!("{error:#}").contains(name), "{error:#}");

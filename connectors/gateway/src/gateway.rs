@@ -4,6 +4,7 @@ use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::config::Settings;
 use crate::feed::hub::Hub;
+use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::metrics::GatewayMetrics;
 use crate::orders::log::CommandLog;
@@ -20,6 +21,8 @@ pub struct Gateway {
     pub settings: Settings,
     /// Knows tokens and keys.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Users, sessions, passkeys and API keys.
+    pub identity: Arc<Identity>,
     /// Takes commands.
     pub commands: Arc<dyn CommandLog>,
     /// Waits until views include a command.
@@ -36,7 +39,7 @@ pub struct Gateway {
     pub pipeline: Watch,
     /// How often who may ask.
     pub limits: Limits,
-    /// What was refused.
+    /// What was done and refused.
     pub audit: Audit,
     /// Counts.
     pub metrics: GatewayMetrics,

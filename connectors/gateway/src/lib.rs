@@ -11,6 +11,7 @@
 //! | [`amount`] | decimal numbers of the interface and the integers of the topics |
 //! | [`problem`] | refusals as RFC 9457 problem details |
 //! | [`principal`], [`auth`] | who asks, and what they may do |
+//! | [`identity`] | users, sessions, passkeys, API keys |
 //! | [`limits`] | how often they may ask |
 //! | [`http`] | the router, and what surrounds each request |
 //! | [`orders`] | commands into the topic `orders` |
@@ -31,6 +32,7 @@ pub mod console;
 pub mod feed;
 pub mod gateway;
 pub mod http;
+pub mod identity;
 pub mod limits;
 pub mod live;
 pub mod metrics;

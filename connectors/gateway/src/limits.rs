@@ -3,6 +3,8 @@
 //! A bucket is the generic cell rate algorithm: one number, the time at which it will be full again. So there is nothing
 //! to refill, a bucket that is full need not be kept, and memory has a bound. (The crate `governor` does the same, but
 //! has no bound on its keys.) Time is given from outside, so tests need not wait.
+//!
+//! What is absent: tries to log in; `tapeline_identity::guard` counts those, and shuts longer for who goes on.
 
 use crate::principal::Principal;
 use crate::problem::Problem;
@@ -33,10 +35,6 @@ pub struct Rates {
     pub orders: Rate,
     /// Reads of an account and of each API key; without a log-in, of an address.
     pub reads: Rate,
-    /// Log-ins under a name.
-    pub log_ins_by_name: Rate,
-    /// Log-ins from an address.
-    pub log_ins_by_address: Rate,
     /// Sign-ups from an address.
     pub sign_ups: Rate,
     /// Most buckets of each kind that are kept.
@@ -49,8 +47,6 @@ impl Default for Rates {
             address: Rate { quota: 2_000, window_s: 2 },
             orders: Rate { quota: 400, window_s: 2 },
             reads: Rate { quota: 100, window_s: 2 },
-            log_ins_by_name: Rate { quota: 5, window_s: 60 },
-            log_ins_by_address: Rate { quota: 20, window_s: 60 },
             sign_ups: Rate { quota: 10, window_s: 3_600 },
             max_keys: 100_000,
         }
@@ -174,8 +170,6 @@ pub struct Limits {
     reads: Buckets,
     read_keys: Buckets,
     public_reads: Buckets,
-    log_ins_by_name: Buckets,
-    log_ins_by_address: Buckets,
     sign_ups: Buckets,
 }
 
@@ -197,8 +191,6 @@ impl Limits {
             reads: buckets("reads", rates.reads),
             read_keys: buckets("reads-key", rates.reads),
             public_reads: buckets("reads", rates.reads),
-            log_ins_by_name: buckets("log-ins", rates.log_ins_by_name),
-            log_ins_by_address: buckets("log-ins-address", rates.log_ins_by_address),
             sign_ups: buckets("sign-ups", rates.sign_ups),
         }
     }
@@ -221,13 +213,6 @@ impl Limits {
     /// A read without a log-in.
     pub fn public_read(&self, address: IpAddr) -> Standing {
         self.public_reads.take(&address_key(address), (self.clock)())
-    }
-
-    /// A log-in under a name, from an address.
-    pub fn log_in(&self, name: &str, address: IpAddr) -> Standing {
-        let now_us = (self.clock)();
-        let by_address = self.log_ins_by_address.take(&address_key(address), now_us);
-        if by_address.passes() { self.log_ins_by_name.take(name, now_us) } else { by_address }
     }
 
     /// A sign-up from an address.

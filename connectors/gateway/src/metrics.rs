@@ -86,4 +86,9 @@ impl GatewayMetrics {
     pub fn audit_lost(&self) {
         self.audit_lost.inc();
     }
+
+    /// How many audit events were lost.
+    pub fn audit_lost_total(&self) -> u64 {
+        self.audit_lost.get()
+    }
 }

@@ -1,6 +1,6 @@
 //! A gateway put together: its parts connected to the servers, its router served.
 
-use crate::audit::{self, Audit};
+use crate::audit::Audit;
 use crate::auth::Authenticator;
 use crate::config::Settings;
 use crate::console;
@@ -9,6 +9,10 @@ use crate::feed::metrics::FeedMetrics;
 use crate::feed::run::{Feed, Sources};
 use crate::gateway::Gateway;
 use crate::http;
+use crate::identity::kafka::KafkaIdentity;
+use crate::identity::log::IdentityLog;
+use crate::identity::store::Store;
+use crate::identity::{self, Identity, keeper};
 use crate::limits::{Limits, Rates};
 use crate::live::Live;
 use crate::metrics::GatewayMetrics;
@@ -33,6 +37,8 @@ use tokio::runtime::Runtime;
 
 /// Pause between two tries to reach Kafka and the registry.
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// How long the last audit records may take at the end.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether to stop.
 const STOP_LOOK: Duration = Duration::from_millis(50);
 
@@ -43,9 +49,18 @@ pub struct Running {
     runtime: Runtime,
     served: tokio::task::JoinHandle<()>,
     feed: Feed,
+    audit: Audit,
 }
 
-/// Starts a gateway; it ends when `app.stop` is set. Kafka and the registry may be away: it is not ready until they are
+/// Starts a gateway whose users are those of the identity topics. As [`start`] otherwise.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with_users(app: &Arc<App>, settings: Settings, more: Router<Arc<Gateway>>) -> Result<Running> {
+    start_as(app, settings, None, more)
+}
+
+/// Starts a gateway that knows whoever `authenticator` knows; it ends when `app.stop` is set. Kafka and the registry may be away: it is not ready until they are
 /// there. `more` are routes of other parts.
 ///
 /// # Errors
@@ -56,8 +71,17 @@ pub fn start(
     authenticator: Arc<dyn Authenticator>,
     more: Router<Arc<Gateway>>,
 ) -> Result<Running> {
+    start_as(app, settings, Some(authenticator), more)
+}
+
+fn start_as(
+    app: &Arc<App>,
+    settings: Settings,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    more: Router<Arc<Gateway>>,
+) -> Result<Running> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("gateway").build()?;
-    let (address, served, feed) = {
+    let (address, served, feed, audit) = {
         let _entered = runtime.enter();
         let metrics = GatewayMetrics::new(app.metrics.clone())?;
         let server = runtime.block_on(Server::bind(settings.clone(), metrics.clone()))?;
@@ -79,20 +103,29 @@ pub fn start(
             }
             sessions.close();
         };
-        (address, runtime.spawn(server.serve(http::router(&gateway, more), stopped)), feed)
+        let audit = gateway.audit.clone();
+        (address, runtime.spawn(server.serve(http::router(&gateway, more), stopped)), feed, audit)
     };
     tracing::info!(%address, "serving");
-    Ok(Running { address, runtime, served, feed })
+    Ok(Running { address, runtime, served, feed, audit })
 }
 
 impl Running {
     /// Waits until the gateway has ended, after `app.stop` was set.
     pub fn wait(self) {
-        let Self { runtime, served, feed, .. } = self;
+        let Self { runtime, served, feed, audit, .. } = self;
         if let Err(error) = runtime.block_on(served) {
             tracing::error!(%error, "the server ended");
         }
         feed.stop();
+        let kept = async {
+            while !audit.is_idle() {
+                tokio::time::sleep(STOP_LOOK).await;
+            }
+        };
+        if runtime.block_on(async { tokio::time::timeout(AUDIT_PATIENCE, kept).await }).is_err() {
+            tracing::error!("audit records were lost: Kafka did not take them before the end");
+        }
         // Threads that read Kafka see the stop by themselves.
         runtime.shutdown_background();
     }
@@ -102,14 +135,14 @@ impl Running {
 fn gateway(
     app: &Arc<App>,
     settings: Settings,
-    authenticator: Arc<dyn Authenticator>,
+    authenticator: Option<Arc<dyn Authenticator>>,
     metrics: GatewayMetrics,
 ) -> Result<Arc<Gateway>> {
     let views = Views::open(&app.addresses.timescale_url)?;
     let (positions, watch) = Positions::new(&app.addresses.kafka, &app.topology, views.clone());
     tokio::spawn(watch);
-    let (audit, refusals) = Audit::channel();
-    tokio::spawn(audit::log(refusals));
+    let (identity, audit) = identity(app, &settings, &metrics)?;
+    let authenticator = authenticator.unwrap_or_else(|| Arc::clone(&identity) as Arc<dyn Authenticator>);
     let instruments = Instruments::default();
     let commands = Arc::new(KafkaCommands::new(metrics.clone()));
     follow(app, &instruments)?;
@@ -119,6 +152,7 @@ fn gateway(
         limits: Limits::new(&Rates::default()),
         settings,
         authenticator,
+        identity,
         commands,
         positions,
         views,
@@ -128,6 +162,20 @@ fn gateway(
         audit,
         metrics,
     }))
+}
+
+/// Users and the audit trail, and the tasks and threads that keep them.
+fn identity(app: &Arc<App>, settings: &Settings, metrics: &GatewayMetrics) -> Result<(Arc<Identity>, Audit)> {
+    let topics = Arc::new(KafkaIdentity::new(&app.addresses.kafka));
+    let log = Arc::clone(&topics) as Arc<dyn IdentityLog>;
+    let store = Arc::new(Store::new(Arc::clone(&log)));
+    let identity = Arc::new(Identity::new(settings, Arc::clone(&store))?);
+    let (audit, records) = Audit::channel(metrics.clone());
+    tokio::spawn(records.keep(log));
+    identity::kafka::start(app, &topics, &store)?;
+    tokio::spawn(keeper::keep_signer(Arc::clone(&store), app.metrics.lane("gateway.identity", 0)));
+    tokio::spawn(keeper::keep_repaired(store));
+    Ok((identity, audit))
 }
 
 /// Follows the instruments on a thread of its own.

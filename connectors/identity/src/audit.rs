@@ -24,26 +24,59 @@ pub struct Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the schema gateway.audit explains the kinds")]
 pub enum Audit<'a> {
-    SignUp { login: &'a str, user_id: Option<&'a str> },
-    LogIn { login: &'a str, user_id: Option<&'a str> },
-    SecondFactor { user_id: Option<&'a str> },
-    Refresh { user_id: Option<&'a str> },
-    LogOut { user_id: &'a str },
-    PasskeyAdded { user_id: &'a str, label: &'a str },
-    PasskeyRemoved { user_id: &'a str, credential_id: &'a str },
-    KeyCreated { user_id: &'a str, key_id: &'a str },
-    KeyRevoked { user_id: &'a str, key_id: &'a str },
-    UserChanged { user_id: &'a str, what: &'a str },
+    SignUp {
+        login: &'a str,
+        user_id: Option<&'a str>,
+    },
+    LogIn {
+        login: &'a str,
+        user_id: Option<&'a str>,
+    },
+    SecondFactor {
+        user_id: Option<&'a str>,
+    },
+    Refresh {
+        user_id: Option<&'a str>,
+    },
+    LogOut {
+        user_id: &'a str,
+    },
+    PasskeyAdded {
+        user_id: &'a str,
+        label: &'a str,
+    },
+    PasskeyRemoved {
+        user_id: &'a str,
+        credential_id: &'a str,
+    },
+    KeyCreated {
+        user_id: &'a str,
+        key_id: &'a str,
+    },
+    KeyRevoked {
+        user_id: &'a str,
+        key_id: &'a str,
+    },
+    UserChanged {
+        user_id: &'a str,
+        what: &'a str,
+    },
+    /// Any other request, which was refused: `what` says the code and which request.
+    Request {
+        user_id: Option<&'a str>,
+        what: &'a str,
+    },
 }
 
 impl Audit<'_> {
     /// Its record; `refusal` if it was not done.
     pub fn record(self, refusal: Option<&Refusal>, caller: &Caller, now_ms: i64) -> GatewayAudit {
         let (kind, user_id, login, done) = self.parts();
+        let is_refused = refusal.is_some() || kind == Kind::Request;
         GatewayAudit {
             at_ms: now_ms,
             kind,
-            outcome: if refusal.is_some() { Outcome::Refused } else { Outcome::Done },
+            outcome: if is_refused { Outcome::Refused } else { Outcome::Done },
             user_id: user_id.map(SmolStr::from),
             login: login.map(|login| readable(login, MAX_LOGIN_CHARS)),
             address: caller.address.to_canonical().to_smolstr(),
@@ -72,6 +105,7 @@ impl Audit<'_> {
                 (Kind::KeyRevoked, Some(user_id), None, format!("API key {key_id}"))
             }
             Self::UserChanged { user_id, what } => (Kind::UserChanged, Some(user_id), None, (*what).into()),
+            Self::Request { user_id, what } => (Kind::Request, *user_id, None, (*what).into()),
         }
     }
 }
@@ -119,8 +153,12 @@ mod tests {
             Audit::KeyCreated { user_id, key_id: "k" },
             Audit::KeyRevoked { user_id, key_id: "k" },
             Audit::UserChanged { user_id, what: "w" },
+            Audit::Request { user_id: Some(user_id), what: "w" },
         ];
-        let kinds: Vec<Kind> = all.iter().map(|audit| audit.record(None, &caller, 0).kind).collect();
+        let records: Vec<GatewayAudit> = all.iter().map(|audit| audit.record(None, &caller, 0)).collect();
+        let kinds: Vec<Kind> = records.iter().map(|record| record.kind).collect();
+        let refused = records.iter().filter(|record| record.outcome == Outcome::Refused);
+        assert!(refused.map(|record| record.kind).eq([Kind::Request]), "such a record is written of refusals only");
         assert_eq!(kinds, Kind::ALL[1..]);
     }
 }

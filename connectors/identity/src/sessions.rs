@@ -116,12 +116,12 @@ pub fn open(
 ///
 /// # Errors
 /// [`Code::InvalidToken`] if it is none, [`Code::Expired`] if its session is over or its user disabled. [`Code::Behind`] if it is
-/// of a later generation than this gateway knows: it reads to the log's end and asks once more; what is then still ahead is
-/// made up. A client that threw its token away for being late would never notice that a thief has a newer one.
+/// of a session or of a generation that this gateway does not know: it reads to the log's end and asks once more; what is then
+/// still unknown is made up. A client that threw its token away for being late would never notice that a thief has a newer one.
 pub fn refresh(directory: &Directory, token: &str, now_ms: i64, rng: &mut impl CryptoRng) -> Result<Refresh, Refusal> {
     let invalid = || Refusal::new(Code::InvalidToken, "the refresh token is not valid; log in again");
     let token = RefreshToken::parse(token).ok_or_else(invalid)?;
-    let session = directory.session(&token.family_id).ok_or_else(invalid)?;
+    let session = directory.session(&token.family_id).ok_or_else(behind)?;
     if session.ended.is_some() || now_ms >= session.expires_ms || directory.active_user(&session.user_id).is_none() {
         return Err(Refusal::session_over());
     }
@@ -133,10 +133,14 @@ pub fn refresh(directory: &Directory, token: &str, now_ms: i64, rng: &mut impl C
         return Ok(Refresh::Reused(ended(session, SessionEnd::TokenReused), Refusal::new(Code::TokenReused, text)));
     }
     if token.generation > session.generation {
-        let text = "this gateway has not read of your last refresh yet; show the same token again";
-        return Err(Refusal { retry_after_s: Some(1), ..Refusal::new(Code::Behind, text) });
+        return Err(behind());
     }
     Err(invalid())
+}
+
+fn behind() -> Refusal {
+    let text = "this gateway has not read of your last log-in or refresh yet; show the same token again";
+    Refusal { retry_after_s: Some(1), ..Refusal::new(Code::Behind, text) }
 }
 
 fn in_grace(session: &IdentitySession, token: &RefreshToken, now_ms: i64) -> bool {

@@ -29,8 +29,8 @@ wire_record! {
 }
 
 wire_enum! {
-    /// What was tried. REFRESH is written where it is refused only. UNKNOWN is never written; a reader sees it for a
-    /// symbol newer than its schema.
+    /// What was tried. REFRESH and REQUEST are written where they are refused only. REQUEST is any other request, refused
+    /// for who asked or how often. UNKNOWN is never written; a reader sees it for a symbol newer than its schema.
     AuditKind {
         SignUp = "SIGN_UP",
         LogIn = "LOG_IN",
@@ -42,6 +42,7 @@ wire_enum! {
         KeyCreated = "KEY_CREATED",
         KeyRevoked = "KEY_REVOKED",
         UserChanged = "USER_CHANGED",
+        Request = "REQUEST",
     }
 }
 

@@ -9,6 +9,7 @@ mod dead_letters;
 mod fencing;
 mod foreign_client;
 mod gateway;
+mod identity;
 mod kills;
 mod operations;
 mod outside_trades;

@@ -2,7 +2,7 @@
 
 use super::answer::ProblemCode;
 use super::notes::{Notes, PeerAddress};
-use crate::audit::{Refusal, RefusalKind};
+use crate::audit::Refusal;
 use crate::auth::now_ms;
 use crate::gateway::Gateway;
 use crate::problem::Problem;
@@ -60,14 +60,11 @@ pub async fn note_and_count(State(gateway): State<Arc<Gateway>>, mut request: Re
             gateway.metrics.limited(standing.policy);
         }
     }
-    if let Some(kind) = RefusalKind::of_status(status) {
+    if Refusal::is_one(status) && !noted.is_audited {
         let code = response.extensions().get::<ProblemCode>().map_or("", |code| code.0).into();
         let (user_id, key_id) = noted.user.map_or((None, None), |(user, key)| (Some(user), key));
         let route = format!("{method} {route}");
-        let event = Refusal { kind, at_ms: now_ms(), code, route, address, user_id, key_id };
-        if !gateway.audit.note(event) {
-            gateway.metrics.audit_lost();
-        }
+        gateway.audit.note(Refusal { at_ms: now_ms(), code, route, address, user_id, key_id }.record());
     }
     response
 }

@@ -18,7 +18,7 @@ pub mod openapi;
 
 use crate::gateway::Gateway;
 use crate::problem::Problem;
-use crate::{orders, pipeline, reads};
+use crate::{identity, orders, pipeline, reads};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, Method, header};
@@ -37,6 +37,7 @@ const PREFLIGHT_LASTS: Duration = Duration::from_secs(3_600);
 /// All routes of the interface, and their description.
 pub fn routes() -> (Router<Arc<Gateway>>, OpenApi) {
     OpenApiRouter::with_openapi(openapi::frame())
+        .merge(identity::routes())
         .merge(orders::routes())
         .merge(reads::routes())
         .merge(pipeline::routes())
@@ -44,7 +45,7 @@ pub fn routes() -> (Router<Arc<Gateway>>, OpenApi) {
         .split_for_parts()
 }
 
-/// The gateway as a service. Routes that others add (WebSocket, console, identity) are merged in as `more`.
+/// The gateway as a service. Routes that others add (WebSocket, console) are merged in as `more`.
 pub fn router(gateway: &Arc<Gateway>, more: Router<Arc<Gateway>>) -> Router {
     let (routes, _) = routes();
     let probes = Router::new()

@@ -23,6 +23,8 @@ pub struct Noted {
     pub standing: Option<Standing>,
     /// Who asked: user and API key.
     pub user: Option<(SmolStr, Option<SmolStr>)>,
+    /// Whether the auditor has been told already, by whoever knows more than the status.
+    pub is_audited: bool,
 }
 
 impl Notes {
@@ -48,6 +50,11 @@ impl Notes {
     /// Notes how a limit stands; it takes the place of a wider one.
     pub fn set_standing(&self, standing: Standing) {
         self.noted().standing = Some(standing);
+    }
+
+    /// Notes that the auditor has been told.
+    pub fn set_audited(&self) {
+        self.noted().is_audited = true;
     }
 
     /// All of it.

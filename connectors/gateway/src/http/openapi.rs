@@ -20,6 +20,7 @@ use utoipa_axum::routes;
     ),
     modifiers(&Bearer),
     tags(
+        (name = "identity", description = "Users, sessions, passkeys, API keys."),
         (name = "orders", description = "Commands: answered once Kafka has them. What became of them is read or streamed."),
         (name = "account", description = "What the account has."),
         (name = "market", description = "No log-in needed."),
@@ -63,13 +64,14 @@ async fn document() -> Json<&'static Document> {
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "it stands in the document only")]
 pub enum AnyProblem {
-    /// Too many requests: `too_many_requests`.
+    /// Too many requests: `too_many_requests`, `too_many_tries`.
     #[response(status = 429, content_type = "application/problem+json")]
     TooMany(Problem),
     /// A bug: `internal`.
     #[response(status = 500, content_type = "application/problem+json")]
     Bug(Problem),
-    /// What is needed is away, or slow: `view_away`, `view_slow`, `starting`, `timeout`. Try again after `Retry-After`.
+    /// What is needed is away, or slow: `view_away`, `view_slow`, `kafka_away`, `outcome_unknown`, `behind`, `too_busy`,
+    /// `starting`, `timeout`. Try again after `Retry-After`.
     #[response(status = 503, content_type = "application/problem+json")]
     Away(Problem),
 }
@@ -78,10 +80,11 @@ pub enum AnyProblem {
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "it stands in the document only")]
 pub enum NeedsLogIn {
-    /// No valid token or key: `no_token`, `wrong_credentials`, `expired`.
+    /// No valid token or key: `no_token`, `invalid_token`, `expired`.
     #[response(status = 401, content_type = "application/problem+json")]
     NotAuthenticated(Problem),
-    /// The token or key lacks the scope: `scope_missing`.
+    /// The token or key lacks the scope, or the request needs a log-in or a fresh passkey: `scope_missing`, `session_needed`,
+    /// `second_factor_needed`, `second_factor_failed`.
     #[response(status = 403, content_type = "application/problem+json")]
     NotAllowed(Problem),
 }

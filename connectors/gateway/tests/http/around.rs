@@ -5,8 +5,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use std::time::Duration;
-use tapeline_gateway::audit::RefusalKind;
 use tapeline_gateway::limits::{Rate, Rates};
+use tapeline_schemas::wire::{AuditKind, AuditOutcome};
 
 const READER: &str = "ann:read,trade";
 
@@ -62,11 +62,11 @@ async fn limits_are_told_and_end_in_429_with_an_audit_event() {
     let answer = fixture.ask("DELETE", "/v1/orders/a", READER).await;
     answer.problem(429, "too_many_requests");
     assert_eq!((answer.header("retry-after"), answer.header("ratelimit")), ("2", "\"orders\";r=0;t=4"));
-    let event = fixture.refusals.try_recv().expect("an audit event");
-    assert_eq!((event.kind, event.code.as_str()), (RefusalKind::TooMany, "too_many_requests"));
-    assert_eq!(event.route, "DELETE /v1/orders/{client_order_id}");
-    assert_eq!(event.user_id.as_deref(), Some("user-ann"));
-    assert_eq!(event.address.map(|address| address.to_string()).as_deref(), Some("10.0.0.1"));
+    let record = fixture.audit.queue.try_recv().expect("an audit record");
+    assert_eq!((record.kind, record.outcome), (AuditKind::Request, AuditOutcome::Refused));
+    assert_eq!(record.text, "too_many_requests: DELETE /v1/orders/{client_order_id}");
+    assert_eq!(record.user_id.as_deref(), Some("user-ann"));
+    assert_eq!(record.address, "10.0.0.1");
     assert_eq!(fixture.ask("DELETE", "/v1/orders/a", "bob:trade").await.status, 202, "another account's is its own");
     let metrics = fixture.metrics.text().unwrap();
     assert!(metrics.contains("tapeline_gateway_limited_total{policy=\"orders\"} 1"), "{metrics}");
@@ -93,11 +93,11 @@ async fn refusals_are_audited_with_who_and_why() {
     fixture.ask("GET", "/v1/orders", "").await.problem(401, "no_token");
     fixture.ask("GET", "/v1/orders", "ann:trade").await.problem(403, "scope_missing");
     fixture.ask("GET", "/v1/nothing", "").await.problem(404, "not_found");
-    let first = fixture.refusals.try_recv().unwrap();
-    assert_eq!((first.kind, first.code.as_str(), first.user_id), (RefusalKind::NotAuthenticated, "no_token", None));
-    let second = fixture.refusals.try_recv().unwrap();
-    assert_eq!((second.kind, second.user_id.as_deref()), (RefusalKind::NotAllowed, Some("user-ann")));
-    assert!(fixture.refusals.try_recv().is_err(), "a 404 is none");
+    let first = fixture.audit.queue.try_recv().unwrap();
+    assert_eq!((first.text.as_str(), first.user_id), ("no_token: GET /v1/orders", None));
+    let second = fixture.audit.queue.try_recv().unwrap();
+    assert_eq!((second.text.as_str(), second.user_id.as_deref()), ("scope_missing: GET /v1/orders", Some("user-ann")));
+    assert!(fixture.audit.queue.try_recv().is_err(), "a 404 is none");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ async fn each_documented_operation_is_routed_and_each_other_method_of_its_path_i
     for (path, _, _) in &operations {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             let is_documented = operations.iter().any(|(other, its, _)| other == path && its == method);
-            let asked = path.replace("{client_order_id}", "a").replace("{symbol}", "a");
+            let asked = path.replace("{client_order_id}", "a").replace("{symbol}", "a").replace("{id}", "a");
             let answer = fixture.ask(method, &asked, "").await;
             assert_eq!(answer.status != 405 && answer.status != 404, is_documented, "{method} {path}: {}", answer.text);
         }

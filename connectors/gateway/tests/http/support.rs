@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, Request};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use tapeline_gateway::audit::{Audit, Refusal};
+use std::time::Duration;
+use tapeline_gateway::audit::{Audit, Records};
 use tapeline_gateway::auth::Authenticator;
 use tapeline_gateway::config::Settings;
 use tapeline_gateway::feed::hub::Hub;
@@ -14,6 +15,9 @@ use tapeline_gateway::feed::metrics::FeedMetrics;
 use tapeline_gateway::gateway::Gateway;
 use tapeline_gateway::http;
 use tapeline_gateway::http::notes::PeerAddress;
+use tapeline_gateway::identity::Identity;
+use tapeline_gateway::identity::log::{Answering, Entry, IdentityLog};
+use tapeline_gateway::identity::store::{Store, TOPICS};
 use tapeline_gateway::limits::{Limits, Rates};
 use tapeline_gateway::metrics::GatewayMetrics;
 use tapeline_gateway::orders::log::{Appending, CommandLog};
@@ -28,8 +32,7 @@ use tapeline_gateway::reference::Instruments;
 use tapeline_kafka::app::load_topology;
 use tapeline_runtime::addresses::Addresses;
 use tapeline_runtime::metrics::Metrics;
-use tapeline_schemas::wire::Command;
-use tokio::sync::mpsc::Receiver;
+use tapeline_schemas::wire::{Account, Command};
 use tower::ServiceExt as _;
 
 /// Nobody listens there.
@@ -51,6 +54,105 @@ impl CommandLog for MemoryLog {
             let mut commands = self.commands.lock().unwrap();
             commands.push(command);
             Ok(CommandPosition { partition: 1, offset: commands.len() as i64 - 1 })
+        })
+    }
+}
+
+/// The identity topics, and who follows them: what is appended is read by all of them before it is acknowledged, unless they
+/// are told to lag.
+#[derive(Default)]
+pub(crate) struct MemoryIdentity(Mutex<Topics>);
+
+#[derive(Default)]
+struct Topics {
+    events: Vec<tapeline_identity::Event>,
+    accounts: Vec<Account>,
+    followers: Vec<Follower>,
+    is_away: bool,
+}
+
+struct Follower {
+    store: Arc<Store>,
+    /// How many of all events it has read.
+    read: usize,
+    lags: bool,
+}
+
+impl Topics {
+    fn offset(&self, index: usize) -> i64 {
+        let topic = self.events[index].topic();
+        self.events[..index].iter().filter(|event| event.topic() == topic).count() as i64
+    }
+
+    fn deliver(&mut self) {
+        let offsets: Vec<i64> = (0..self.events.len()).map(|index| self.offset(index)).collect();
+        for follower in self.followers.iter_mut().filter(|follower| !follower.lags) {
+            for (event, offset) in self.events.iter().zip(&offsets).skip(follower.read) {
+                follower.store.take(event.topic(), *offset, event);
+            }
+            follower.read = offsets.len();
+        }
+    }
+}
+
+impl MemoryIdentity {
+    /// A store that follows the topics, from their beginnings.
+    pub(crate) fn follow(self: &Arc<Self>) -> Arc<Store> {
+        let store = Arc::new(Store::new(Arc::clone(self) as Arc<dyn IdentityLog>));
+        let mut topics = self.0.lock().unwrap();
+        topics.followers.push(Follower { store: Arc::clone(&store), read: 0, lags: false });
+        topics.deliver();
+        TOPICS.iter().for_each(|topic| store.set_complete(topic));
+        store
+    }
+
+    /// Whether the follower with this number reads nothing for now.
+    pub(crate) fn set_lagging(&self, number: usize, lags: bool) {
+        let mut topics = self.0.lock().unwrap();
+        topics.followers[number].lags = lags;
+        topics.deliver();
+    }
+
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.0.lock().unwrap().is_away = is_away;
+    }
+
+    pub(crate) fn accounts(&self) -> Vec<Account> {
+        self.0.lock().unwrap().accounts.clone()
+    }
+
+    pub(crate) fn events(&self) -> Vec<tapeline_identity::Event> {
+        self.0.lock().unwrap().events.clone()
+    }
+}
+
+impl IdentityLog for MemoryIdentity {
+    fn append(&self, entry: Entry) -> Answering<'_, i64> {
+        Box::pin(async move {
+            let mut topics = self.0.lock().unwrap();
+            if topics.is_away {
+                return Err(Problem::new(503, "kafka_away", "Kafka is away", "nothing was changed").retry_after(1));
+            }
+            match entry {
+                Entry::Identity(event) => {
+                    topics.events.push(event);
+                    let offset = topics.offset(topics.events.len() - 1);
+                    topics.deliver();
+                    Ok(offset)
+                }
+                Entry::Account(account) => {
+                    topics.accounts.push(account);
+                    Ok(topics.accounts.len() as i64 - 1)
+                }
+                Entry::Audit(_) => Ok(0),
+            }
+        })
+    }
+
+    fn end_of(&self, topic: &'static str) -> Answering<'_, i64> {
+        Box::pin(async move {
+            let topics = self.0.lock().unwrap();
+            Ok(topics.events.iter().filter(|event| event.topic() == topic).count() as i64)
         })
     }
 }
@@ -82,7 +184,8 @@ impl Authenticator for TokensOfTheTest {
 
 pub(crate) struct Fixture {
     pub(crate) log: Arc<MemoryLog>,
-    pub(crate) refusals: Receiver<Refusal>,
+    pub(crate) audit: Records,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) instruments: Instruments,
     pub(crate) metrics: Metrics,
     pub(crate) feed: FeedMetrics,
@@ -128,18 +231,40 @@ impl Fixture {
     }
 
     pub(crate) fn with(rates: Rates, settle: impl Fn(&mut Settings), more: Router<Arc<Gateway>>) -> Self {
+        Self::make(rates, settle, more, &Arc::default(), false)
+    }
+
+    /// A gateway whose users are those of `topics`, with a signing key.
+    pub(crate) async fn with_users(topics: &Arc<MemoryIdentity>, settle: impl Fn(&mut Settings)) -> Self {
+        let fixture = Self::make(Rates::default(), settle, Router::new(), topics, true);
+        fixture.identity.store.renew_signer(Duration::from_secs(3_600)).await.unwrap();
+        fixture
+    }
+
+    fn make(
+        rates: Rates,
+        settle: impl Fn(&mut Settings),
+        more: Router<Arc<Gateway>>,
+        topics: &Arc<MemoryIdentity>,
+        has_users: bool,
+    ) -> Self {
         let mut settings = Settings::at(([127, 0, 0, 1], 0).into());
         settle(&mut settings);
         let metrics = Metrics::new().unwrap();
         let views = Views::open("postgres://nobody@127.0.0.1:9/none").unwrap();
         // The task is not run: whoever waits for a position would wait for ever, and no test here does.
         let (positions, _watch) = Positions::new(AWAY, &load_topology().unwrap(), views.clone());
-        let (audit, refusals) = Audit::channel();
+        let gateway_metrics = GatewayMetrics::new(metrics.clone()).unwrap();
+        let (audit, records) = Audit::channel(gateway_metrics.clone());
+        let identity = Arc::new(Identity::new(&settings, topics.follow()).unwrap());
+        let authenticator: Arc<dyn Authenticator> =
+            if has_users { Arc::clone(&identity) as _ } else { Arc::new(TokensOfTheTest) };
         let (log, instruments) = (Arc::new(MemoryLog::default()), Instruments::default());
         let feed = FeedMetrics::new(metrics.registry()).unwrap();
         let gateway = Arc::new(Gateway {
             settings,
-            authenticator: Arc::new(TokensOfTheTest),
+            authenticator,
+            identity: Arc::clone(&identity),
             commands: Arc::clone(&log) as Arc<dyn CommandLog>,
             positions,
             views,
@@ -149,9 +274,9 @@ impl Fixture {
             pipeline: Watch::new(&load_topology().unwrap(), &Addresses::local(0, 1)),
             limits: Limits::with_clock(&rates, Arc::new(|| 0)),
             audit,
-            metrics: GatewayMetrics::new(metrics.clone()).unwrap(),
+            metrics: gateway_metrics,
         });
-        Self { log, refusals, instruments, metrics, feed, router: http::router(&gateway, more) }
+        Self { log, audit: records, identity, instruments, metrics, feed, router: http::router(&gateway, more) }
     }
 
     /// Sends a request from 10.0.0.1.
