@@ -151,3 +151,75 @@ async fn append(log: &Arc<dyn IdentityLog>, batch: Vec<GatewayAudit>) -> (usize,
     }
     (taken, left, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::log::Answering;
+    use crate::problem::Problem;
+    use std::sync::Mutex;
+    use tapeline_runtime::metrics::Metrics;
+
+    /// Refuses each record once, then keeps it.
+    #[derive(Default)]
+    struct Reluctant {
+        refused: Mutex<Vec<GatewayAudit>>,
+        kept: Mutex<Vec<GatewayAudit>>,
+    }
+
+    impl IdentityLog for Reluctant {
+        fn append(&self, entry: Entry) -> Answering<'_, i64> {
+            Box::pin(async move {
+                let Entry::Audit(record) = entry else { panic!("not of the audit trail: {entry:?}") };
+                let mut refused = self.refused.lock().unwrap();
+                if !refused.contains(&record) {
+                    refused.push(record);
+                    return Err(Problem::new(503, "kafka_away", "Kafka is away", "nothing was written"));
+                }
+                self.kept.lock().unwrap().push(record);
+                Ok(0)
+            })
+        }
+
+        fn end_of(&self, _topic: &'static str) -> Answering<'_, i64> {
+            Box::pin(async { Ok(0) })
+        }
+    }
+
+    fn refusal(number: i64) -> GatewayAudit {
+        let (code, route) = ("no_token".into(), "GET /v1/orders".into());
+        Refusal { at_ms: number, code, route, address: None, user_id: None, key_id: Some("k1".into()) }.record()
+    }
+
+    fn channel() -> (Audit, Records) {
+        Audit::channel(GatewayMetrics::new(Metrics::new().unwrap()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn records_wait_until_the_log_takes_them() {
+        let (audit, records) = channel();
+        let log = Arc::new(Reluctant::default());
+        let keeping = tokio::spawn(records.keep(Arc::clone(&log) as Arc<dyn IdentityLog>));
+        (0..3).for_each(|number| audit.note(refusal(number)));
+        assert!(!audit.is_idle());
+        while !audit.is_idle() {
+            tokio::task::yield_now().await;
+        }
+        let mut kept: Vec<i64> = log.kept.lock().unwrap().iter().map(|record| record.at_ms).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, [0, 1, 2]);
+        drop(audit);
+        keeping.await.unwrap();
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let (audit, mut records) = channel();
+        (0..MAX_WAITING as i64 + 3).for_each(|number| audit.note(refusal(number)));
+        assert_eq!(audit.metrics.audit_lost_total(), 3);
+        let first = records.queue.try_recv().unwrap();
+        assert_eq!((first.at_ms, first.text.as_str()), (0, "no_token: GET /v1/orders by API key k1"));
+        audit.note(refusal(9));
+        assert_eq!(audit.metrics.audit_lost_total(), 3, "there is room again");
+    }
+}

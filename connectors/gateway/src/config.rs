@@ -17,7 +17,7 @@ const DEFAULT_PORT: u16 = 18_080;
 /// | `TAPELINE_GATEWAY_TLS_CERT`, `TAPELINE_GATEWAY_TLS_KEY` | none: plain HTTP. Files in PEM, the certificate with its chain |
 /// | `TAPELINE_GATEWAY_ORIGINS` | none: pages of the gateway's own origin only. Origins, separated by commas |
 /// | `TAPELINE_GATEWAY_DEMO` | off. `1`: whoever may trade may deposit too |
-/// | `TAPELINE_GATEWAY_RP` | `http://localhost:<port>`: the origin whose pages may use passkeys. Its host is their domain for ever: a passkey counts for no other one |
+/// | `TAPELINE_GATEWAY_RP` | `http://localhost:<port>`, `https` with TLS: the origin whose pages may use passkeys. Its host is their domain for ever: a passkey counts for no other one |
 /// | `TAPELINE_GATEWAY_OPERATORS` | none. Logins, separated by commas, that have the role `operator`; the same on all gateways |
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -99,6 +99,8 @@ impl Settings {
         if let Some(text) = lookup("TAPELINE_GATEWAY_RP") {
             origin("TAPELINE_GATEWAY_RP", &text)?;
             settings.relying_party = text;
+        } else if settings.tls.is_some() {
+            settings.relying_party = format!("https://localhost:{}", listen.port());
         }
         let operators = lookup("TAPELINE_GATEWAY_OPERATORS").unwrap_or_default();
         let operators = operators.split(',').map(str::trim).filter(|login| !login.is_empty());
@@ -152,6 +154,12 @@ mod tests {
         assert!(settings.demo);
         assert_eq!(settings.relying_party, "https://desk.example");
         assert_eq!(settings.operators, ["ada", "Bob"]);
+    }
+
+    #[test]
+    fn with_tls_pages_of_localhost_are_those_of_https() {
+        let files = [("TAPELINE_GATEWAY_TLS_CERT", "cert.pem"), ("TAPELINE_GATEWAY_TLS_KEY", "key.pem")];
+        assert_eq!(read(&files).unwrap().relying_party, "https://localhost:18080");
     }
 
     #[test]

@@ -94,6 +94,31 @@ pub(super) fn targets() -> Vec<Target> {
             || seeds::<wire::JournalEntry>("journal"),
             || decoder::<wire::JournalEntry, wire::JournalEntry>("journal"),
         ),
+        target(
+            "decoder.identity.users",
+            || seeds::<wire::IdentityUser>("identity.users"),
+            || decoder::<wire::IdentityUser, wire::IdentityUser>("identity.users"),
+        ),
+        target(
+            "decoder.identity.sessions",
+            || seeds::<wire::IdentitySession>("identity.sessions"),
+            || decoder::<wire::IdentitySession, wire::IdentitySession>("identity.sessions"),
+        ),
+        target(
+            "decoder.identity.keys",
+            || seeds::<wire::IdentityKey>("identity.keys"),
+            || decoder::<wire::IdentityKey, wire::IdentityKey>("identity.keys"),
+        ),
+        target(
+            "decoder.identity.signers",
+            || seeds::<wire::IdentitySigner>("identity.signers"),
+            || decoder::<wire::IdentitySigner, wire::IdentitySigner>("identity.signers"),
+        ),
+        target(
+            "decoder.gateway.audit",
+            || seeds::<wire::GatewayAudit>("gateway.audit"),
+            || decoder::<wire::GatewayAudit, wire::GatewayAudit>("gateway.audit"),
+        ),
         target("frame", frame_seeds, frame),
         target("inspect", inspect_seeds, inspection),
     ]
