@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let started = Settings::from_env().and_then(|settings| {
         let app = App::from_env()?;
         stop_on_signals(&app.stop)?;
-        run::start_with_users(&app, settings, axum::Router::new())
+        run::start_with_users(&app, settings)
     });
     match started {
         Ok(running) => {

@@ -56,8 +56,8 @@ pub struct Running {
 ///
 /// # Errors
 /// As [`start`].
-pub fn start_with_users(app: &Arc<App>, settings: Settings, more: Router<Arc<Gateway>>) -> Result<Running> {
-    start_as(app, settings, None, more)
+pub fn start_with_users(app: &Arc<App>, settings: Settings) -> Result<Running> {
+    start_as(app, settings, None, Router::new())
 }
 
 /// Starts a gateway that knows whoever `authenticator` knows; it ends when `app.stop` is set. Kafka and the registry may be away: it is not ready until they are

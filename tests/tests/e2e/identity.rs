@@ -13,7 +13,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tapeline_cli::publish::TopicPublisher;
 use tapeline_gateway::config::Settings;
-use tapeline_gateway::gateway::Gateway;
 use tapeline_gateway::run::{self, Running};
 use tapeline_identity::{Signer, access, sessions};
 use tapeline_kafka::app::App;
@@ -64,7 +63,7 @@ impl TestGateway {
         let app = App::with(stack.app.topology.clone(), stack.app.addresses.clone())?;
         let operators = vec!["olga".to_owned()];
         let settings = Settings { demo: true, operators, ..Settings::at(([127, 0, 0, 1], 0).into()) };
-        let running = run::start_with_users(&app, settings, axum::Router::<Arc<Gateway>>::new())?;
+        let running = run::start_with_users(&app, settings)?;
         let gateway = Self { app, running, http: Client::builder().timeout(HTTP_TIMEOUT).build()? };
         let is_ready = || Ok(gateway.get("/readyz", "")?.0 == 200);
         wait_until("the gateway is ready", PATIENCE, is_ready)?;

@@ -1,6 +1,7 @@
 //! `tapeline demo`: the main job from nothing to proven results, with all parts real and all components in one process.
 
 mod chart;
+mod console;
 mod progress;
 mod report;
 
@@ -27,6 +28,8 @@ use tapeline_schemas::{topic, wire};
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Seed of the demo's generated flow.
 const SEED: u64 = 20_120_621;
+/// Commands a second, unless it is told.
+const RATE: u64 = 5_000;
 
 /// Options of `tapeline demo`.
 #[derive(Args, Debug, Clone)]
@@ -40,12 +43,21 @@ pub struct DemoOptions {
     /// Over how many accounts.
     #[arg(long, default_value_t = 1_000)]
     pub accounts: u32,
-    /// Commands a second; 0 is as fast as possible.
-    #[arg(long, default_value_t = 5_000)]
-    pub rate: u64,
+    /// Commands a second, 0 is as fast as possible; 5000 if absent, with --console 100.
+    #[arg(long)]
+    pub rate: Option<u64>,
+    /// Start a gateway with the web console beside, and a generated market that goes on until Ctrl-C.
+    #[arg(long, conflicts_with = "orders")]
+    pub console: bool,
     /// Leave the parts running afterwards.
     #[arg(long)]
     pub keep: bool,
+}
+
+impl DemoOptions {
+    fn rate(&self) -> u64 {
+        self.rate.unwrap_or(RATE)
+    }
 }
 
 /// A stream of commands with all that must be there before it.
@@ -63,7 +75,7 @@ struct Source {
 /// If a part or a component fails.
 pub fn demo(options: &DemoOptions) -> Result<ExitCode> {
     let topology = load_topology()?;
-    let source = source(options, &topology)?;
+    let source = if options.console { None } else { Some(source(options, &topology)?) };
     parts::run(parts::Action::Up)?;
     let result = on_running_parts(options, source);
     if options.keep {
@@ -74,12 +86,15 @@ pub fn demo(options: &DemoOptions) -> Result<ExitCode> {
     result
 }
 
-fn on_running_parts(options: &DemoOptions, source: Source) -> Result<ExitCode> {
+fn on_running_parts(options: &DemoOptions, source: Option<Source>) -> Result<ExitCode> {
     let app = App::from_env()?;
     app::stop_on_signals(&app.stop)?;
     let plan = apply::plan(&app.topology, &app.addresses)?;
     apply::carry_out(&app.topology, &app.addresses, &plan, |_| {})?;
     println!("Topology applied: {} steps.", plan.len());
+    let Some(source) = source else {
+        return console::on_running_parts(&app, options.instruments, options.accounts, options.rate);
+    };
 
     let mut running = Running::default();
     run::spawn(&app, &mut running, &[], 1)?;
@@ -110,7 +125,7 @@ fn send_and_wait(app: &Arc<App>, running: &Running, options: &DemoOptions, sourc
 
     println!("Sending {} ...", source.what);
     let started_at = Instant::now();
-    let pace = if options.rate == 0 { Pace::Max } else { Pace::Rate(options.rate) };
+    let pace = if options.rate() == 0 { Pace::Max } else { Pace::Rate(options.rate()) };
     let timed = pace.schedule(source.commands)?.map(|(due, timed)| Ok((due, timed.command)));
     let display = progress::Progress::start(app, source.total);
     let published = |count| display.published(count);
@@ -131,7 +146,7 @@ fn source(options: &DemoOptions, topology: &Topology) -> Result<Source> {
             instruments: options.instruments,
             accounts: options.accounts,
             commands: Some(commands),
-            rate_per_second: options.rate.max(1),
+            rate_per_second: options.rate().max(1),
             ..Config::new(SEED, now_ms())
         };
         let generator = Generator::new(config)?;
