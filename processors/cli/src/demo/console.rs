@@ -59,8 +59,8 @@ fn show(app: &Arc<App>, running: &Running, instruments: u32, accounts: u32, rate
     introduce(&app.topology, &app.addresses, &publisher, &listed, generator.accounts())?;
 
     let user = DemoUser::of_home()?;
-    let settings = Settings { demo: true, ..Settings::from_env()? };
-    let settings = Settings { operators: [settings.operators.as_slice(), &[user.login.clone()]].concat(), ..settings };
+    let mut settings = Settings { demo: true, ..Settings::from_env()? };
+    settings.operators.push(user.login.clone());
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     let gateway = gateway::start_with_users(app, settings)?;
     let address = format!("{scheme}://localhost:{}", gateway.address.port());
