@@ -147,6 +147,7 @@ function answer(method: string, url: URL, body: any, request: IncomingMessage): 
   }
   if (call === "POST /sessions/refresh") {
     const person = cookies.get(cookie);
+    if (!cookie) return { status: 204, cookie: "" };
     return person ? enter(person) : no(401, "expired");
   }
   if (call === "DELETE /sessions/current") {

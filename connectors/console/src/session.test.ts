@@ -49,6 +49,19 @@ test("a cookie brings the session back on load, without one the visitor is out a
   expect(tokens).toEqual([null, null, "t1"]);
 });
 
+test("a browser without a session is told so without an error, and one that had lost it in between is told why", async () => {
+  const none = () => new Response(null, { status: 204 });
+  answers.set(REFRESH, none);
+  session.start();
+  await settle();
+  expect(session.session.value).toEqual({ phase: "out", sentence: null });
+  answers.set(REFRESH, entered("t1"));
+  await session.renew();
+  answers.set(REFRESH, none);
+  expect(await session.renew()).toBe(false);
+  expect(session.session.value).toEqual({ phase: "out", sentence: "Your session has ended. Log in again." });
+});
+
 test("the token is renewed a minute before its end, and again", async () => {
   answers.set(REFRESH, entered("t1"));
   session.start();

@@ -73,7 +73,12 @@ const locked = <T>(work: () => Promise<T>): Promise<T> =>
 async function renewOnce(): Promise<boolean> {
   const before = session.peek().phase;
   try {
-    enter(await client.refresh());
+    const answer = await client.refresh();
+    if (!answer) {
+      leave(before === "in" ? "Your session has ended. Log in again." : null);
+      return false;
+    }
+    enter(answer);
     return true;
   } catch (error) {
     const ended = error instanceof ProblemError && error.problem.status === 401;

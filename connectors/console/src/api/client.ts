@@ -98,8 +98,9 @@ export class Client {
     this.call<SessionAnswer | { second_factor: SecondFactor }>("/v1/sessions", { method: "POST", body, open: true });
   secondFactorLogIn = (body: { challenge: string; credential: unknown }) =>
     this.call<SessionAnswer>("/v1/sessions/second-factor", { method: "POST", body, open: true });
+  /** Undefined where the browser has no session. */
   refresh = () =>
-    this.call<SessionAnswer>("/v1/sessions/refresh", {
+    this.call<SessionAnswer | undefined>("/v1/sessions/refresh", {
       method: "POST",
       headers: { "X-Tapeline-Csrf": "1" },
       open: true,

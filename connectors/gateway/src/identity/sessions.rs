@@ -324,6 +324,7 @@ pub(super) fn session_over() -> Refusal {
     request_body(content = Option<RefreshToken>, content_type = "application/json"),
     responses(
         (status = 200, description = "The session goes on.", body = LoggedIn),
+        (status = 204, description = "A page asked (it sent the header), and its browser has no session."),
         (
             status = 401,
             description = "`token_reused`, `expired`, `invalid_token`, or `no_token`: log in again.",
@@ -342,6 +343,9 @@ pub(super) fn session_over() -> Refusal {
     )
 )]
 async fn refresh(State(gateway): State<Arc<Gateway>>, _: Anyone, asker: Asker, request: Request) -> Response {
+    if is_page_without_session(request.headers()) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let (token, deliver) = match shown_token(request).await {
         Ok(shown) => shown,
         Err(problem) => return problem.into_response(),
@@ -364,6 +368,11 @@ async fn refresh(State(gateway): State<Arc<Gateway>>, _: Anyone, asker: Asker, r
         }
         response
     })
+}
+
+/// A page asks at its start whether its browser has a session. That it has none is an answer, and no error in its console.
+fn is_page_without_session(headers: &HeaderMap) -> bool {
+    headers.contains_key(CSRF_HEADER) && !headers.contains_key(CONTENT_TYPE) && cookie_of(headers).is_none()
 }
 
 /// The token of the body, or else of the cookie.

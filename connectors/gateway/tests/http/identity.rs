@@ -3,6 +3,7 @@
 use crate::authenticator::{Authenticator, ORIGIN};
 use crate::support::{Answer, Fixture, MemoryIdentity, request};
 use axum::body::Body;
+use axum::http::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -153,6 +154,8 @@ async fn browsers_get_a_cookie_that_scripts_and_other_pages_cannot_use() {
     assert!(reused.header("set-cookie").starts_with("tapeline_refresh=; "), "{}", reused.header("set-cookie"));
     fixture.me(&again.json()).await.problem(401, "expired");
     fixture.ask("POST", "/v1/sessions/refresh", "").await.problem(401, "no_token");
+    let page = Request::post("/v1/sessions/refresh").header("x-tapeline-csrf", "1").body(Body::empty()).unwrap();
+    assert_eq!(fixture.send(page).await.status, 204, "a page whose browser has no session");
 }
 
 #[tokio::test]
