@@ -20,7 +20,7 @@ const INSTRUMENT: &str = "AAPL-USD";
 const DEFAULT_COMMANDS: u64 = 20_000;
 const ALL_COMMANDS: usize = 89_387;
 /// So many a second that a client can see each change of the book, rather than get it anew as a whole.
-const PACE: &str = "2000/s";
+const PACE: &str = "3000/s";
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The files have prices times 10,000.
 const PRICE_UNIT: i64 = ONE / 10_000;
