@@ -54,8 +54,7 @@ struct Python<'a> {
 
 impl<'a> Python<'a> {
     fn of(stack: &'a Stack) -> Result<Self> {
-        let named = std::env::var_os(PYTHON_VARIABLE).map(PathBuf::from);
-        let interpreter = named.with_context(|| format!("{PYTHON_VARIABLE} is not set: run tests by `tests/run`"))?;
+        let interpreter = interpreter()?;
         let addresses = &stack.app.addresses;
         let endpoints = format!("{},{},{}", addresses.kafka, addresses.registry_url, addresses.clickhouse_url);
         Ok(Self { stack, interpreter, endpoints })
@@ -73,6 +72,12 @@ impl<'a> Python<'a> {
         self.run(&[arguments, &[&path(&file)]].concat())?;
         Ok(serde_json::from_str(&fs::read_to_string(file)?)?)
     }
+}
+
+/// Python, with what the clients need.
+pub(super) fn interpreter() -> Result<PathBuf> {
+    let named = std::env::var_os(PYTHON_VARIABLE).map(PathBuf::from);
+    named.with_context(|| format!("{PYTHON_VARIABLE} is not set: run tests by `tests/run`"))
 }
 
 fn path(path: &std::path::Path) -> String {

@@ -66,14 +66,16 @@ impl Authenticator for NamesAreTokens {
     }
 }
 
-struct TestGateway {
+/// A gateway in this process, which knows everybody.
+pub(super) struct TestGateway {
     app: Arc<App>,
     running: Running,
     http: Client,
 }
 
 impl TestGateway {
-    fn start(stack: &Stack) -> Result<Self> {
+    /// Starts it and waits until it is ready.
+    pub(super) fn start(stack: &Stack) -> Result<Self> {
         let app = App::with(stack.app.topology.clone(), stack.app.addresses.clone())?;
         let settings = Settings { demo: true, ..Settings::at(([127, 0, 0, 1], 0).into()) };
         let more = axum::Router::<Arc<Gateway>>::new();
@@ -89,7 +91,12 @@ impl TestGateway {
         Trader { base: format!("http://{}", self.running.address), account: account.into(), http: self.http.clone() }
     }
 
-    fn stop(self) {
+    /// Its WebSocket.
+    pub(super) fn websocket(&self) -> String {
+        format!("ws://{}/v1/ws", self.running.address)
+    }
+
+    pub(super) fn stop(self) {
         self.app.stop.store(true, Ordering::Relaxed);
         self.running.wait();
     }

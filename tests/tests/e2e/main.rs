@@ -6,6 +6,8 @@ mod apply;
 mod bench;
 mod chaos;
 mod dead_letters;
+mod depth;
+mod depth_aapl;
 mod fencing;
 mod foreign_client;
 mod gateway;
