@@ -38,6 +38,7 @@ const EVERYTHING: &[&str] = &[
     "tapeline-clickhouse",
     "tapeline-replay",
     "tapeline-identity",
+    "tapeline-gateway",
 ];
 /// Crates that only test, and may use everything.
 const TESTS: [&str; 2] = ["tapeline-tests", "tapeline-fuzz"];
