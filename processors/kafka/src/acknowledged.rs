@@ -68,16 +68,18 @@ struct Waiting {
     answer: Answer,
 }
 
-/// Told once; the place among the records in flight is free again when it is dropped.
+/// Told once; the place among the records in flight is free again before that.
 struct Answer {
     to: oneshot::Sender<Result<Delivered, Undelivered>>,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 impl Answer {
     /// Whoever asked may have gone.
     fn say(self, what: Result<Delivered, Undelivered>) {
-        let _ = self.to.send(what);
+        let Self { to, place } = self;
+        drop(place);
+        let _ = to.send(what);
     }
 }
 
@@ -160,9 +162,9 @@ impl AcknowledgedPublisher {
         payload: Vec<u8>,
     ) -> Result<Delivered, Undelivered> {
         let place = Arc::clone(&self.places).try_acquire_owned();
-        let _place = place.map_err(|_| Undelivered::Full(self.max_in_flight))?;
+        let place = place.map_err(|_| Undelivered::Full(self.max_in_flight))?;
         let (to, answer) = oneshot::channel();
-        let answer_to = Answer { to, _place };
+        let answer_to = Answer { to, place };
         let since = Instant::now();
         let record = Waiting { topic, partition, key: key.to_vec(), payload, since, answer: answer_to };
         let ended = || Undelivered::NotSent("the producer has ended".into());
