@@ -154,7 +154,8 @@ impl Chain {
                 self.accepted.push((self.executor.now_ms + STEP_MS, *accepted));
             }
             self.executor.take(topic::VALIDATED, &verdict.key, &verdict.payload, executions)?;
-            for execution in executions.written() {
+            // The depth of the books goes to nobody here.
+            for execution in executions.written().iter().filter(|told| told.topic == topic::EXECUTED) {
                 self.settler.take(topic::EXECUTED, &execution.key, &execution.payload, settlements)?;
                 for settlement in settlements.written() {
                     let (key, payload) = (&settlement.key, &settlement.payload);
