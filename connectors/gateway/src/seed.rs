@@ -21,21 +21,31 @@ const TRIES: u32 = 30;
 /// Minutes of a day.
 const MINUTE: &str = "1m";
 
-/// The newest candle of each instrument and interval, and the minutes of the last 24 hours.
+/// The newest candle of each instrument and interval, then the minutes of the last 24 hours; of each interval the newest comes
+/// last. A book that has quotes has a row in `best_quotes`, so that the candles need not be gone through for the instruments.
 const CANDLES: &str = r#"
-    SELECT instrument, "interval", (extract(epoch FROM bucket) * 1000)::bigint,
-           trunc(open * 100000000)::text, trunc(high * 100000000)::text, trunc(low * 100000000)::text,
-           trunc(close * 100000000)::text, trunc(volume * 100000000)::text, trades,
-           (extract(epoch FROM first_at) * 1000)::bigint, first_seq, (extract(epoch FROM last_at) * 1000)::bigint, last_seq
-    FROM candles c
-    WHERE venue = 'tapeline'
-      AND ("interval" = '1m' AND bucket > now() - INTERVAL '24 hours'
-           OR bucket = (SELECT max(bucket) FROM candles n
-                        WHERE n.venue = c.venue AND n.instrument = c.instrument AND n."interval" = c."interval"))
+    WITH wanted AS (
+        SELECT c.* FROM best_quotes q
+        CROSS JOIN unnest(ARRAY['1s', '1m', '5m', '1h', '1d']) AS of("interval")
+        CROSS JOIN LATERAL (
+            SELECT * FROM candles n
+            WHERE n.venue = q.venue AND n.instrument = q.instrument AND n."interval" = of."interval"
+            ORDER BY bucket DESC LIMIT 1
+        ) c
+        WHERE q.venue = 'tapeline'
+        UNION
+        SELECT * FROM candles
+        WHERE venue = 'tapeline' AND "interval" = '1m' AND bucket > now() - INTERVAL '24 hours'
+    )
+    SELECT instrument, "interval", (extract(epoch FROM bucket) * 1000)::bigint, (open * 100000000)::bigint,
+           (high * 100000000)::bigint, (low * 100000000)::bigint, (close * 100000000)::bigint,
+           trunc(volume * 100000000)::text, trades, (extract(epoch FROM first_at) * 1000)::bigint, first_seq,
+           (extract(epoch FROM last_at) * 1000)::bigint, last_seq
+    FROM wanted
     ORDER BY instrument, "interval", bucket"#;
 
-/// A row of [`CANDLES`].
-type Row = (String, String, i64, String, String, String, String, String, i64, i64, i64, i64, i64);
+/// A row of [`CANDLES`]; the volume as a text, for it may need 128 bits.
+type Row = (String, String, i64, i64, i64, i64, i64, String, i64, i64, i64, i64, i64);
 
 /// Seeds all instruments of the view; those that appear later begin with their first trade.
 pub async fn run(hub: Arc<Hub>, views: Views, partitions: i32) {
@@ -71,7 +81,7 @@ async fn seed(hub: &Hub, views: &Views, partitions: i32) -> Result<(usize, usize
         .await?;
     let offsets: HashMap<i32, i64> = offsets.into_iter().collect();
     let (mut seeded, mut left) = (0, 0);
-    for (symbol, mut past) in pasts(rows) {
+    for (symbol, mut past) in pasts(rows)? {
         let partition = topic::partition_of(symbol.as_bytes(), partitions);
         past.next_offset = offsets.get(&partition).copied().unwrap_or(0);
         if hub.seed(&symbol, partition, past) { seeded += 1 } else { left += 1 }
@@ -81,21 +91,22 @@ async fn seed(hub: &Hub, views: &Views, partitions: i32) -> Result<(usize, usize
 }
 
 /// Rows as what the feed takes, without offsets.
-fn pasts(rows: Vec<Row>) -> HashMap<SmolStr, Past> {
+fn pasts(rows: Vec<Row>) -> Result<HashMap<SmolStr, Past>, Problem> {
     let mut pasts: HashMap<SmolStr, Past> = HashMap::new();
     for (instrument, interval, bucket_ms, open, high, low, close, volume, trades, first_ms, first, last_ms, last) in
         rows
     {
         let empty = || Past { candles: Default::default(), minutes: Vec::new(), next_offset: 0 };
         let past = pasts.entry(instrument.into()).or_insert_with(empty);
-        let units = |text: &str| text.parse().unwrap_or_default();
         let candle = Candle {
             bucket_ms,
-            open: units(&open),
-            high: units(&high),
-            low: units(&low),
-            close: units(&close),
-            volume: volume.parse().unwrap_or_default(),
+            open,
+            high,
+            low,
+            close,
+            volume: volume.parse().map_err(|_| {
+                Problem::new(500, "internal", "A bug", format!("the view says that a volume is `{volume}`"))
+            })?,
             trades,
             first: (first_ms, first),
             last: (last_ms, last),
@@ -108,36 +119,23 @@ fn pasts(rows: Vec<Row>) -> HashMap<SmolStr, Past> {
             past.candles[place] = Some(candle);
         }
     }
-    pasts
+    Ok(pasts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn row(interval: &str, bucket_ms: i64, close: &str) -> Row {
+    fn row(interval: &str, bucket_ms: i64, close: i64) -> Row {
         let text = |text: &str| text.to_owned();
         let (at, id) = (bucket_ms + 5, 7);
-        (
-            text("X-USD"),
-            text(interval),
-            bucket_ms,
-            text("1"),
-            text("3"),
-            text("1"),
-            text(close),
-            text("9"),
-            2,
-            at,
-            id,
-            at,
-            id,
-        )
+        (text("X-USD"), text(interval), bucket_ms, 1, 3, 1, close, text("9"), 2, at, id, at, id)
     }
 
     #[test]
     fn the_newest_candle_of_each_interval_runs_on_and_minutes_make_the_day() {
-        let mut pasts = pasts(vec![row("1h", 0, "2"), row("1m", 0, "2"), row("1m", 60_000, "3")]);
+        let mut pasts =
+            pasts(vec![row("1h", 0, 2), row("1m", 0, 2), row("1m", 60_000, 3)]).expect("volumes are numbers");
         let past = pasts.remove("X-USD").expect("the instrument");
         assert_eq!(past.minutes.iter().map(|minute| minute.close).collect::<Vec<_>>(), [2, 3]);
         let running: Vec<Option<i64>> =
