@@ -13,7 +13,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+pub use tapeline_runtime::wall_clock::now_ms;
 
 /// Knows access tokens and API keys.
 pub trait Authenticator: Send + Sync {
@@ -22,11 +22,6 @@ pub trait Authenticator: Send + Sync {
     /// # Errors
     /// Problems of status 401: not valid, expired or revoked. 503 if it can't be known now.
     fn authenticate(&self, bearer: &str, now_ms: i64) -> Result<Principal, Problem>;
-}
-
-/// Milliseconds since the Unix epoch.
-pub fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The token of an `Authorization` header.

@@ -12,7 +12,6 @@ use crate::pipeline::Watch;
 use crate::position::watch::Positions;
 use crate::reads::analytics::Analytics;
 use crate::reads::views::Views;
-use crate::reference::Instruments;
 use std::sync::Arc;
 
 /// A gateway: the state of its router.
@@ -31,9 +30,7 @@ pub struct Gateway {
     pub views: Views,
     /// ClickHouse.
     pub analytics: Analytics,
-    /// Reference data of instruments.
-    pub instruments: Instruments,
-    /// What is live: books, trades, candles, accounts.
+    /// What is live: instruments, books, trades, candles, accounts.
     pub hub: Arc<Hub>,
     /// How the pipeline is.
     pub pipeline: Watch,

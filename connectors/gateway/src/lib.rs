@@ -17,7 +17,6 @@
 //! | [`orders`] | commands into the topic `orders` |
 //! | [`position`] | reading what one's own commands led to |
 //! | [`reads`] | views in TimescaleDB and ClickHouse |
-//! | [`reference`] | instruments, held in memory |
 //! | [`seed`] | the feed goes on from what the view knows |
 //! | [`pipeline`] | topics, components, lag, dead letters |
 //! | [`console`] | the web console, from the binary |
@@ -42,7 +41,6 @@ pub mod position;
 pub mod principal;
 pub mod problem;
 pub mod reads;
-pub mod reference;
 pub mod run;
 pub mod seed;
 pub mod server;

@@ -3,7 +3,7 @@
 use crate::auth::{now_ms, require};
 use crate::feed::account::{AccountSnapshot, Balance, Position, Source};
 use crate::gateway::Gateway;
-use crate::http::input::parse;
+use crate::http::input::read;
 use crate::orders::fields::Name;
 use crate::orders::made_up_id;
 use crate::orders::request::{self, AmendOrder, PlaceOrder};
@@ -34,7 +34,7 @@ impl Backend for Live {
             if !standing.passes() {
                 return Err(standing.problem());
             }
-            let command = read(principal.account.clone(), &command)?;
+            let command = command_of(principal.account.clone(), command)?;
             let client_order_id = command.client_order_id.clone();
             let position = gateway.commands.append(command).await?;
             Ok(Acknowledged { command_id: position.command_id(), client_order_id, position: position.token() })
@@ -72,16 +72,12 @@ struct CancelAll {
 }
 
 /// The command that a message gives; its fields are those of the REST call.
-fn read(account: SmolStr, given: &ClientCommand) -> Result<Command, Problem> {
-    let mut fields = given.fields.clone();
-    let target = match given.op {
-        CommandOp::Amend => fields.remove("target_client_order_id"),
-        CommandOp::Place | CommandOp::Cancel | CommandOp::CancelAll => None,
-    };
-    let body = serde_json::Value::Object(fields).to_string();
+fn command_of(account: SmolStr, ClientCommand { op, mut fields }: ClientCommand) -> Result<Command, Problem> {
+    let target = if op == CommandOp::Amend { fields.remove("target_client_order_id") } else { None };
+    let fields = serde_json::Value::Object(fields);
     let id = |given: Option<Name>| given.map_or_else(made_up_id, Ok);
-    match given.op {
-        CommandOp::Place => Ok(parse::<PlaceOrder>(body.as_bytes())?.command(account)),
+    match op {
+        CommandOp::Place => Ok(read::<PlaceOrder>(fields)?.command(account)),
         CommandOp::Amend => {
             let Some(target) = target.as_ref().and_then(|target| target.as_str()) else {
                 let detail = "`target_client_order_id` is missing: the order that is meant";
@@ -90,14 +86,14 @@ fn read(account: SmolStr, given: &ClientCommand) -> Result<Command, Problem> {
                 );
             };
             let target = Name::of_field("target_client_order_id", target)?;
-            parse::<AmendOrder>(body.as_bytes())?.command(account, target)
+            read::<AmendOrder>(fields)?.command(account, target)
         }
         CommandOp::Cancel => {
-            let Cancel { target_client_order_id, client_order_id } = parse(body.as_bytes())?;
+            let Cancel { target_client_order_id, client_order_id } = read(fields)?;
             Ok(request::cancel(account, id(client_order_id)?, target_client_order_id))
         }
         CommandOp::CancelAll => {
-            let CancelAll { instrument, client_order_id } = parse(body.as_bytes())?;
+            let CancelAll { instrument, client_order_id } = read(fields)?;
             Ok(request::cancel_all(account, id(client_order_id)?, instrument))
         }
     }
@@ -139,7 +135,7 @@ mod tests {
 
     fn command(op: CommandOp, fields: Value) -> Result<Command, Problem> {
         let Value::Object(fields) = fields else { panic!("an object") };
-        read("ann".into(), &ClientCommand { op, fields })
+        command_of("ann".into(), ClientCommand { op, fields })
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tapeline_kafka::groups::{GroupStatus, groups};
 use tapeline_kafka::protocol::{Cluster, OffsetOf};
 use tapeline_runtime::addresses::Addresses;
-use tapeline_runtime::topology::{Topic, Topology};
+use tapeline_runtime::topology::{Component, Topic, Topology};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -171,33 +171,40 @@ impl Found {
         };
         let at = |sums: &BTreeMap<String, i64>, topic: &str| sums.get(topic).copied().unwrap_or(0);
         let records = |topic: &str| at(&self.ends, topic) - at(&self.first, topic);
+        let all = topology.components();
+        let of = |topic: &str, named: fn(&Component<'_>) -> Vec<String>| {
+            let names = all.iter().filter(|component| named(component).iter().any(|name| name == topic));
+            names.map(|component| component.name.to_owned()).collect()
+        };
         let topic = |topic: &Topic| TopicState {
             name: topic.name.clone(),
             records: records(&topic.name),
             rate: rate(at(&self.ends, &topic.name), before.and_then(|before| before.ends.get(&topic.name)).copied()),
-            writers: named(topology, |reads_or_writes| reads_or_writes.1.contains(&topic.name)),
-            readers: named(topology, |reads_or_writes| reads_or_writes.0.contains(&topic.name)),
+            writers: of(&topic.name, |component| topics(&component.writes)),
+            readers: of(&topic.name, |component| topics(&component.reads)),
         };
         let taken = self.taken();
-        let components = components(topology).into_iter().map(|(name, kind, (inputs, outputs))| {
+        let components = all.iter().map(|component| {
+            let name = component.name;
             let group = self.groups.iter().find(|group| group.group == name);
-            let then = before.and_then(|before| before.taken.get(&name)).copied();
+            let then = before.and_then(|before| before.taken.get(name)).copied();
             let is_restoring = |group: &GroupStatus| {
                 group.members.iter().any(|member| member.restoring_percent.as_ref().is_some_and(|of| !of.is_empty()))
             };
             let holds =
                 |group: &GroupStatus| group.members.iter().filter(|member| !member.partitions.is_empty()).count();
             ComponentState {
-                kind,
+                name: name.to_owned(),
+                // One of the plural that the topology has.
+                kind: component.kind.trim_end_matches('s'),
+                inputs: topics(&component.reads),
+                outputs: topics(&component.writes),
                 lag: group.map(|group| group.lag_records),
-                rate: group.map(|_| rate(at(&taken, &name), then)),
+                rate: group.map(|_| rate(at(&taken, name), then)),
                 lanes: group.map(holds),
                 members: group.map(|group| group.members.len()),
                 snapshot_age_s: group.and_then(|group| group.snapshot_age_ms).map(|age_ms| age_ms / 1_000),
                 restoring: group.map(is_restoring),
-                name,
-                inputs,
-                outputs,
             }
         });
         let letters = topology.topics.iter().filter_map(Topic::dead_letter_topic);
@@ -211,25 +218,9 @@ impl Found {
     }
 }
 
-/// What a component reads and writes.
-type Flow = (Vec<String>, Vec<String>);
-
-fn components(topology: &Topology) -> Vec<(String, &'static str, Flow)> {
-    let processors = topology.processors.iter().map(|spec| {
-        let reads = [&spec.inputs[..], &spec.broadcast[..]].concat();
-        let own = spec.journal.iter().chain(&spec.snapshots).cloned();
-        let writes = spec.outputs.iter().cloned().chain(own).collect();
-        (spec.name.clone(), "processor", (reads, writes))
-    });
-    let sinks = topology.sinks.iter().map(|spec| (spec.name.clone(), "sink", (spec.inputs.clone(), Vec::new())));
-    let connectors = topology.connectors.iter();
-    let connectors =
-        connectors.map(|spec| (spec.name.clone(), "connector", (spec.inputs.clone(), spec.outputs.clone())));
-    processors.chain(sinks).chain(connectors).collect()
-}
-
-fn named(topology: &Topology, which: impl Fn(&Flow) -> bool) -> Vec<String> {
-    components(topology).into_iter().filter(|(.., flow)| which(flow)).map(|(name, ..)| name).collect()
+/// The topics of what a component reads or writes.
+fn topics(named: &[(&str, &str)]) -> Vec<String> {
+    named.iter().map(|(_, topic)| (*topic).to_owned()).collect()
 }
 
 /// The pipeline: topics, components, dead letters.

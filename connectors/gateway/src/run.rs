@@ -21,7 +21,6 @@ use crate::pipeline::{self, Watch};
 use crate::position::watch::Positions;
 use crate::reads::analytics::Analytics;
 use crate::reads::views::Views;
-use crate::reference::Instruments;
 use crate::seed;
 use crate::server::Server;
 use crate::ws::{self, Sessions};
@@ -143,9 +142,7 @@ fn gateway(
     tokio::spawn(watch);
     let (identity, audit) = identity(app, &settings, &metrics)?;
     let authenticator = authenticator.unwrap_or_else(|| Arc::clone(&identity) as Arc<dyn Authenticator>);
-    let instruments = Instruments::default();
     let commands = Arc::new(KafkaCommands::new(metrics.clone()));
-    follow(app, &instruments)?;
     connect(app, &commands)?;
     Ok(Arc::new(Gateway {
         analytics: Analytics::open(&app.addresses.clickhouse_url)?,
@@ -156,7 +153,6 @@ fn gateway(
         commands,
         positions,
         views,
-        instruments,
         pipeline: Watch::new(&app.topology, &app.addresses),
         hub: Arc::new(Hub::new(FeedMetrics::new(app.metrics.registry())?, EVENT_RING_BYTES)),
         audit,
@@ -178,35 +174,32 @@ fn identity(app: &Arc<App>, settings: &Settings, metrics: &GatewayMetrics) -> Re
     Ok((identity, audit))
 }
 
-/// Follows the instruments on a thread of its own.
-fn follow(app: &Arc<App>, instruments: &Instruments) -> Result<()> {
-    let (app, instruments) = (Arc::clone(app), instruments.clone());
-    let metrics = app.metrics.lane("gateway.instruments", 0);
-    let work = move || instruments.follow(&app, &metrics, &app.stop);
-    std::thread::Builder::new().name("instruments".into()).spawn(work)?;
-    Ok(())
-}
-
 /// Connects the log of commands on a thread of its own, however often it takes.
 fn connect(app: &Arc<App>, commands: &Arc<KafkaCommands>) -> Result<()> {
     let (app, commands) = (Arc::clone(app), Arc::clone(commands));
     let metrics = app.metrics.lane("gateway.commands", 0);
-    let stop: Arc<AtomicBool> = Arc::clone(&app.stop);
-    let work = move || {
-        let mut last_said = String::new();
-        while let Err(error) = commands.connect(&app) {
-            let why = format!("{error:#}");
-            if why != last_said {
-                tracing::warn!(why, "waiting for Kafka and the registry");
-                last_said = why;
-            }
-            std::thread::sleep(CONNECT_PAUSE);
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
-        }
-        metrics.set_ready(true);
+    let connect = move || {
+        persist("commands", CONNECT_PAUSE, &app.stop, || {
+            commands.connect(&app).map_err(|error| format!("{error:#}"))?;
+            metrics.set_ready(true);
+            Ok(())
+        });
     };
-    std::thread::Builder::new().name("commands".into()).spawn(work)?;
+    std::thread::Builder::new().name("commands".into()).spawn(connect)?;
     Ok(())
+}
+
+/// Tries until it succeeds or the gateway stops; says each new reason once.
+pub(crate) fn persist(what: &str, pause: Duration, stop: &AtomicBool, mut work: impl FnMut() -> Result<(), String>) {
+    let mut last_said = String::new();
+    while let Err(why) = work() {
+        if why != last_said {
+            tracing::warn!(what, why, "waiting for Kafka and the registry");
+            last_said = why;
+        }
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        std::thread::sleep(pause);
+    }
 }

@@ -5,10 +5,11 @@ use crate::{append_times, http_of};
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tapeline_runtime::addresses::Addresses;
 use tapeline_runtime::metrics::{RESTORE_PROGRESS, samples};
 use tapeline_runtime::topology::Topology;
+use tapeline_runtime::wall_clock::now_ms;
 
 /// A group's state where there is none: its component never ran.
 const NEVER_JOINED: &str = "None";
@@ -108,12 +109,6 @@ pub fn groups(cluster: &mut Cluster, topology: &Topology, addresses: &Addresses)
         });
     }
     Ok(all)
-}
-
-/// Milliseconds since the Unix epoch.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The newest record's time, of the partition where that is oldest; partitions without a record do not count.

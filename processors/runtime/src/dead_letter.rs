@@ -7,7 +7,7 @@
 //! their names, so that no publisher can pass a record off as something else.
 
 use crate::port::{OutRecord, Record};
-use std::time::{SystemTime, UNIX_EPOCH};
+use crate::wall_clock::now_ms;
 
 /// Header: topic that the record came from.
 pub const SOURCE_TOPIC: &str = "tapeline.source.topic";
@@ -196,10 +196,6 @@ pub fn redrive(record: &Record, letter: &Letter, at: &Place) -> [OutRecord; 2] {
         headers: headers.collect(),
     };
     [again, mark]
-}
-
-fn now_ms() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
 }
 
 #[cfg(test)]

@@ -20,3 +20,4 @@ pub mod snapshot;
 pub mod supervisor;
 mod task;
 pub mod topology;
+pub mod wall_clock;

@@ -5,6 +5,12 @@ use crate::wire;
 use tapeline_domain::depth::{DepthKind, DepthUpdate};
 use tapeline_domain::execution::Level;
 
+impl From<&wire::DepthLevel> for Level {
+    fn from(level: &wire::DepthLevel) -> Self {
+        Self { price: level.price, quantity: level.quantity }
+    }
+}
+
 impl From<&DepthUpdate> for wire::BookDepth {
     fn from(update: &DepthUpdate) -> Self {
         let levels = |levels: &[Level]| -> Vec<wire::DepthLevel> {
@@ -46,9 +52,7 @@ impl TryFrom<wire::BookDepth> for DepthUpdate {
                 return Err(Unfit("DepthKind has a symbol that this version does not know".into()));
             }
         };
-        let levels = |levels: Vec<wire::DepthLevel>| {
-            levels.into_iter().map(|level| Level { price: level.price, quantity: level.quantity }).collect()
-        };
+        let levels = |levels: Vec<wire::DepthLevel>| levels.iter().map(Level::from).collect();
         Ok(Self {
             instrument: record.instrument,
             kind,

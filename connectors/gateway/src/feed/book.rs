@@ -3,23 +3,10 @@
 //! A delta counts only if it follows the one before and the checksum of the whole book agrees after it. If not, the book is
 //! unknown until the next snapshot, which comes about once a minute: better none than a wrong one.
 
-use tapeline_domain::types::Units;
-use tapeline_schemas::wire::{BookDepth, DepthKind, DepthLevel};
-
-/// What shows at a price. In units of 10^-8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Level {
-    /// Price.
-    pub price: Units,
-    /// Displayed quantity; in a change 0 if the level is gone.
-    pub quantity: Units,
-}
-
-impl From<&DepthLevel> for Level {
-    fn from(level: &DepthLevel) -> Self {
-        Self { price: level.price, quantity: level.quantity }
-    }
-}
+use tapeline_domain::depth::level_checksum;
+pub use tapeline_domain::execution::Level;
+use tapeline_domain::types::{self, Units};
+use tapeline_schemas::wire::{BookDepth, DepthKind};
 
 /// Buy or sell side of a book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +26,13 @@ impl Way {
         }
     }
 
-    /// What a level adds to its book's checksum: CRC-32 (IEEE) of side, price and quantity.
+    /// What a level adds to its book's checksum.
     pub fn checksum(self, level: Level) -> u32 {
-        let mut bytes = [0; 17];
-        bytes[0] = match self {
-            Self::Buy => b'B',
-            Self::Sell => b'S',
+        let side = match self {
+            Self::Buy => types::Side::Buy,
+            Self::Sell => types::Side::Sell,
         };
-        bytes[1..9].copy_from_slice(&level.price.to_be_bytes());
-        bytes[9..].copy_from_slice(&level.quantity.to_be_bytes());
-        crc32fast::hash(&bytes)
+        level_checksum(side, level)
     }
 }
 

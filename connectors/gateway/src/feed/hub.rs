@@ -68,6 +68,19 @@ impl Hub {
         self.markets.read().unwrap_or_else(PoisonError::into_inner).values().for_each(visit);
     }
 
+    /// An instrument, if it is listed.
+    pub fn instrument(&self, symbol: &str) -> Option<Instrument> {
+        self.market(symbol)?.instrument()
+    }
+
+    /// All listed instruments, by symbol.
+    pub fn instruments(&self) -> Vec<Instrument> {
+        let mut listed = Vec::new();
+        self.each_market(|market| listed.extend(market.instrument()));
+        listed.sort_unstable_by(|one, other| one.symbol.cmp(&other.symbol));
+        listed
+    }
+
     fn market_of(&self, symbol: &SmolStr) -> Arc<Market> {
         if let Some(market) = self.market(symbol) {
             return market;

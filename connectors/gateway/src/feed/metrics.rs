@@ -70,6 +70,11 @@ impl FeedMetrics {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), ready);
     }
 
+    /// Whether a topic has been read up to where it ended at the start.
+    pub fn is_ready(&self, topic: &str) -> bool {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).get(topic).copied().unwrap_or(false)
+    }
+
     /// Topics that have not been read up to where they ended at the start; a feed that has not begun is not ready either.
     pub fn not_ready(&self) -> Vec<String> {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,10 +12,11 @@ use super::hub::Hub;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tapeline_kafka::scan::RecordView;
 use tapeline_kafka::tail::{Start, Tail};
 use tapeline_runtime::port::PortError;
+use tapeline_runtime::wall_clock::now_ms;
 use tapeline_schemas::codec::{DecodeError, Decoder, SchemaIds, Wire};
 use tapeline_schemas::topic;
 use tapeline_schemas::wire::{BookDepth, Execution, Instrument, Rejection, Settlement, ValidatedCommand};
@@ -122,8 +123,7 @@ impl Feed {
                 std::thread::sleep(POLL);
                 if last.elapsed() >= ADVANCE {
                     last = Instant::now();
-                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                    hub.advance(now.as_millis() as i64);
+                    hub.advance(now_ms());
                 }
             }
         };

@@ -77,12 +77,21 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// Reads JSON that has been taken apart already.
+///
+/// # Errors
+/// 422 with the field if one is missing, unknown or wrong.
+pub fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| wrong_field(&error.path().to_string(), &error.inner().to_string()))
+}
+
 fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(400, "malformed_json", "Not JSON", format!("the body is no JSON: {error}"))
 }
 
 /// How deep objects and arrays are nested. Of what is no JSON it gives some number.
-fn depth(bytes: &[u8]) -> usize {
+pub fn depth(bytes: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in bytes {
         match byte {

@@ -3,18 +3,18 @@
 use super::log::{Answering, Entry, IdentityLog};
 use super::store::{Store, TOPICS};
 use crate::problem::Problem;
+use crate::run::persist;
 use anyhow::{Context, Result, ensure};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tapeline_identity::Event;
 use tapeline_kafka::acknowledged::{AcknowledgedPublisher, Sending, Undelivered};
 use tapeline_kafka::app::App;
 use tapeline_kafka::protocol::{Cluster, OffsetOf};
-use tapeline_kafka::reader::PartitionReader;
 use tapeline_kafka::tail::{Start, Tail};
 use tapeline_runtime::event_decoder::{check_key, decoder};
-use tapeline_runtime::port::{PortError, Reader};
+use tapeline_runtime::port::PortError;
 use tapeline_runtime::processor::Undecodable;
 use tapeline_schemas::codec::{DecodeError, Encoder, SchemaIds, Wire};
 use tapeline_schemas::topic;
@@ -169,30 +169,18 @@ fn undelivered(error: &Undelivered) -> Problem {
 /// If no thread can be started.
 pub fn start(app: &Arc<App>, log: &Arc<KafkaIdentity>, store: &Arc<Store>) -> Result<()> {
     let (of_log, connecting) = (Arc::clone(app), Arc::clone(log));
-    let connect =
-        move || persist("identity", &of_log.stop, || connecting.connect(&of_log).map_err(|error| format!("{error:#}")));
+    let connect = move || {
+        persist("identity", RETRY_PAUSE, &of_log.stop, || {
+            connecting.connect(&of_log).map_err(|error| format!("{error:#}"))
+        })
+    };
     std::thread::Builder::new().name("identity".into()).spawn(connect)?;
     for topic in TOPICS {
         let (app, store) = (Arc::clone(app), Arc::clone(store));
-        let follow = move || persist(topic, &app.stop, || follow(&app, topic, &store));
+        let follow = move || persist(topic, RETRY_PAUSE, &app.stop, || follow(&app, topic, &store));
         std::thread::Builder::new().name(topic.into()).spawn(follow)?;
     }
     Ok(())
-}
-
-/// Tries until it succeeds or the gateway stops; says each new reason once.
-fn persist(what: &str, stop: &AtomicBool, mut work: impl FnMut() -> Result<(), String>) {
-    let mut last_said = String::new();
-    while let Err(why) = work() {
-        if why != last_said {
-            tracing::warn!(what, why, "waiting for Kafka and the registry");
-            last_said = why;
-        }
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        std::thread::sleep(RETRY_PAUSE);
-    }
 }
 
 /// Reads a topic on from where the store is, until the gateway stops. Never from its beginning again: an older generation
@@ -201,12 +189,8 @@ fn follow(app: &App, topic: &'static str, store: &Store) -> Result<(), String> {
     let away = |error: PortError| error.to_string();
     let ids: Arc<dyn SchemaIds> = Arc::clone(&app.registry) as Arc<dyn SchemaIds>;
     let mut decode = decoder_of(topic, &ids)?;
-    let mut reader = PartitionReader::open(&app.addresses.kafka, topic, 0, store.next_offset(topic)).map_err(away)?;
-    while let Some(record) = reader.next().map_err(away)? {
-        take(store, topic, &mut decode, record.offset, record.key.as_deref(), record.payload.as_deref())?;
-    }
     let mut tail = Tail::open_at(&app.addresses.kafka, topic, Start::At(&[store.next_offset(topic)])).map_err(away)?;
-    store.set_complete(topic);
+    let mut is_complete = false;
     while !app.stop.load(Ordering::Relaxed) {
         let mut taken = Ok(());
         let visit = |record: &tapeline_kafka::scan::RecordView<'_>| {
@@ -214,6 +198,10 @@ fn follow(app: &App, topic: &'static str, store: &Store) -> Result<(), String> {
         };
         tail.poll(TAIL_WAIT, visit).map_err(away)?;
         taken?;
+        if !is_complete && tail.caught_up() {
+            is_complete = true;
+            store.set_complete(topic);
+        }
     }
     Ok(())
 }

@@ -364,7 +364,7 @@ async fn fills(
         .bind(limit);
     let mut fills: Vec<Fill> = gateway.views.rows(asked).await?;
     for fill in &mut fills {
-        fill.fee_asset = gateway.instruments.get(&fill.instrument).map(|instrument| instrument.quote_asset.to_string());
+        fill.fee_asset = gateway.hub.instrument(&fill.instrument).map(|instrument| instrument.quote_asset.to_string());
     }
     let next_before = next_before(&fills, limit, |fill| &fill.trade_id);
     Ok(Json(Fills { fills, next_before }))

@@ -1,6 +1,6 @@
 //! What the feed holds in memory, for those who ask once: depth and tickers.
 
-use super::market::known;
+use super::market::{are_read, known};
 use crate::auth::Anyone;
 use crate::gateway::Gateway;
 use crate::http::input::{Query, Segment};
@@ -152,10 +152,9 @@ struct Tickers {
     responses((status = 200, description = "By instrument.", body = Tickers), AnyProblem)
 )]
 async fn tickers(State(gateway): State<Arc<Gateway>>, _: Anyone) -> Result<Written, Problem> {
-    let listed = gateway.instruments.all()?;
-    let mut symbols: Vec<&str> = listed.iter().map(|instrument| instrument.symbol.as_str()).collect();
-    symbols.sort_unstable();
-    let markets = symbols.into_iter().filter_map(|symbol| gateway.hub.market(symbol));
+    are_read(&gateway)?;
+    let listed = gateway.hub.instruments();
+    let markets = listed.iter().filter_map(|instrument| gateway.hub.market(&instrument.symbol));
     let tickers: Vec<String> = markets.map(|market| market.ticker_now()).collect();
     Ok(Written(format!("{{\"tickers\":[{}]}}", tickers.join(","))))
 }

@@ -15,7 +15,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use tapeline_schemas::wire;
+use tapeline_schemas::{topic, wire};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -99,13 +99,23 @@ pub struct Instruments {
     responses((status = 200, description = "By symbol.", body = Instruments), AnyProblem)
 )]
 async fn instruments(State(gateway): State<Arc<Gateway>>, _: Anyone) -> Result<Json<Instruments>, Problem> {
-    let all = gateway.instruments.all()?;
-    Ok(Json(Instruments { instruments: all.iter().map(Into::into).collect() }))
+    are_read(&gateway)?;
+    Ok(Json(Instruments { instruments: gateway.hub.instruments().iter().map(Into::into).collect() }))
+}
+
+/// 503 while the topic of instruments has not been read.
+pub(super) fn are_read(gateway: &Gateway) -> Result<(), Problem> {
+    if gateway.hub.metrics.is_ready(topic::INSTRUMENTS) {
+        return Ok(());
+    }
+    let detail = "the gateway has not read the instruments yet: try again";
+    Err(Problem::new(503, "starting", "Not ready", detail).retry_after(1))
 }
 
 /// The instrument of a path; 404 if there is none.
 pub(super) fn known(gateway: &Gateway, symbol: &str) -> Result<(), Problem> {
-    if gateway.instruments.all()?.iter().any(|instrument| instrument.symbol == symbol) {
+    are_read(gateway)?;
+    if gateway.hub.instrument(symbol).is_some() {
         return Ok(());
     }
     let detail = format!("there is no instrument `{symbol}`: see /v1/instruments");

@@ -3,6 +3,7 @@
 use super::backend::{ClientCommand, CommandOp};
 use crate::feed::candle::INTERVALS;
 use crate::feed::market::Levels;
+use crate::http::input::{MAX_DEPTH, depth};
 use crate::problem::Problem;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,8 +11,6 @@ use smol_str::SmolStr;
 
 /// The longest message, bytes.
 pub const MAX_BYTES: usize = 16 << 10;
-/// How deep objects and lists of a message may lie in each other.
-const MAX_DEPTH: usize = 8;
 
 /// A channel, with what it shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +59,7 @@ fn malformed(detail: impl Into<String>) -> Problem {
 
 /// Reads a message.
 pub fn parse(text: &str) -> Parsed {
-    if depth(text) > MAX_DEPTH {
+    if depth(text.as_bytes()) > MAX_DEPTH {
         return (None, Err(malformed(format!("objects and lists may lie {MAX_DEPTH} deep in each other"))));
     }
     let mut fields: Map<String, Value> = match serde_json::from_str(text) {
@@ -75,23 +74,6 @@ pub fn parse(text: &str) -> Parsed {
         },
     };
     (id, request(fields))
-}
-
-/// How deep objects and lists lie in each other, whatever else is wrong with the text: read before it is taken apart.
-fn depth(text: &str) -> usize {
-    let (mut deepest, mut depth, mut in_text, mut escaped) = (0, 0usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_text,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => depth += 1,
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
 }
 
 fn request(mut fields: Map<String, Value>) -> Result<Request, Problem> {
@@ -275,8 +257,8 @@ mod tests {
     #[test]
     fn a_message_may_lie_eight_deep_and_brackets_within_texts_do_not_count() {
         let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-        assert_eq!(depth(&nested(8)), 8);
-        assert_eq!(depth(r#"{"a":"[[[{\"[["}"#), 1);
+        assert_eq!(depth(nested(8).as_bytes()), 8);
+        assert_eq!(depth(br#"{"a":"[[[{\"[["}"#), 1);
         let of = |depth| parse(&format!(r#"{{"op":"place","id":1,"x":{}}}"#, nested(depth))).1.is_ok();
         assert!(of(7));
         assert!(!of(8));

@@ -23,7 +23,7 @@ use smol_str::SmolStr;
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use tapeline_runtime::wall_clock::now_ms;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
 /// How long a socket may take what it was given.
@@ -369,7 +369,7 @@ impl Session {
             let detail = "this connection is another account's: open one for this account";
             return Err(Problem::new(403, "other_account", "The connection is another account's", detail));
         }
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let now_ms = now_ms();
         let left = Duration::from_millis(principal.expires_ms.saturating_sub(now_ms).max(0) as u64);
         self.times.renewed(Instant::now() + left.min(LONGEST_TOKEN));
         let (account, expires_ms) = (principal.account.clone(), principal.expires_ms);

@@ -118,7 +118,7 @@ async fn a_database_that_is_away_is_a_503_and_instruments_that_are_not_read_too(
     fixture.ask("GET", "/v1/balances", READER).await.problem(503, "view_away");
     fixture.ask("GET", "/v1/analytics", READER).await.problem(503, "view_away");
     fixture.ask("GET", "/v1/instruments", "").await.problem(503, "starting");
-    fixture.instruments.set_complete();
+    fixture.feed.set_ready("reference.instruments", true);
     let answer = fixture.ask("GET", "/v1/instruments", "").await;
     assert_eq!((answer.status, answer.text.as_str()), (200, "{\"instruments\":[]}"));
     fixture.ask("GET", "/v1/instruments/X-Y/trades", "").await.problem(404, "unknown_instrument");

@@ -28,7 +28,6 @@ use tapeline_gateway::principal::{Principal, Scope};
 use tapeline_gateway::problem::Problem;
 use tapeline_gateway::reads::analytics::Analytics;
 use tapeline_gateway::reads::views::Views;
-use tapeline_gateway::reference::Instruments;
 use tapeline_kafka::app::load_topology;
 use tapeline_runtime::addresses::Addresses;
 use tapeline_runtime::metrics::Metrics;
@@ -186,7 +185,6 @@ pub(crate) struct Fixture {
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) audit: Records,
     pub(crate) identity: Arc<Identity>,
-    pub(crate) instruments: Instruments,
     pub(crate) metrics: Metrics,
     pub(crate) feed: FeedMetrics,
     router: Router,
@@ -259,7 +257,7 @@ impl Fixture {
         let identity = Arc::new(Identity::new(&settings, topics.follow()).unwrap());
         let authenticator: Arc<dyn Authenticator> =
             if has_users { Arc::clone(&identity) as _ } else { Arc::new(TokensOfTheTest) };
-        let (log, instruments) = (Arc::new(MemoryLog::default()), Instruments::default());
+        let log = Arc::new(MemoryLog::default());
         let feed = FeedMetrics::new(metrics.registry()).unwrap();
         let gateway = Arc::new(Gateway {
             settings,
@@ -269,14 +267,13 @@ impl Fixture {
             positions,
             views,
             analytics: Analytics::open("http://127.0.0.1:9").unwrap(),
-            instruments: instruments.clone(),
             hub: Arc::new(Hub::new(feed.clone(), 1 << 20)),
             pipeline: Watch::new(&load_topology().unwrap(), &Addresses::local(0, 1)),
             limits: Limits::with_clock(&rates, Arc::new(|| 0)),
             audit,
             metrics: gateway_metrics,
         });
-        Self { log, audit: records, identity, instruments, metrics, feed, router: http::router(&gateway, more) }
+        Self { log, audit: records, identity, metrics, feed, router: http::router(&gateway, more) }
     }
 
     /// Sends a request from 10.0.0.1.

@@ -15,13 +15,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tapeline_kafka::app::{self, App, Running, load_topology};
 use tapeline_replay::generate::{Config, Generator};
 use tapeline_replay::pace::Pace;
 use tapeline_replay::{FundedAccount, Timed, aapl};
 use tapeline_runtime::addresses::Addresses;
 use tapeline_runtime::topology::Topology;
+pub use tapeline_runtime::wall_clock::now_ms;
 use tapeline_schemas::{topic, wire};
 
 /// How long the pipeline may take to come to rest after the last order.
@@ -218,9 +219,4 @@ pub fn fund(publisher: &TopicPublisher<wire::Command>, accounts: &[FundedAccount
         publisher.send(&deposit.account, &deposit)?;
     }
     publisher.flush()
-}
-
-/// Now, milliseconds since the Unix epoch.
-pub fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

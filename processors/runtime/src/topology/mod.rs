@@ -12,7 +12,7 @@ mod model;
 mod parse;
 mod svg;
 
-pub use model::{Cleanup, ConnectorSpec, KafkaTopic, ProcessorSpec, Retention, SinkSpec, Topic};
+pub use model::{Cleanup, Component, ConnectorSpec, KafkaTopic, ProcessorSpec, Retention, SinkSpec, Topic};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -131,12 +131,16 @@ pub struct KafkaTopic {
 }
 
 /// A component of any kind, with the key under which it names each topic.
-pub(super) struct Component<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Component<'a> {
     /// `processors`, `sinks` or `connectors`.
-    pub(super) kind: &'static str,
-    pub(super) name: &'a str,
-    pub(super) reads: Vec<(&'static str, &'a str)>,
-    pub(super) writes: Vec<(&'static str, &'a str)>,
+    pub kind: &'static str,
+    /// Its name.
+    pub name: &'a str,
+    /// Key and topic of what it reads.
+    pub reads: Vec<(&'static str, &'a str)>,
+    /// Key and topic of what it writes, its journal and snapshots among them.
+    pub writes: Vec<(&'static str, &'a str)>,
 }
 
 impl Topology {
@@ -180,7 +184,7 @@ impl Topology {
     }
 
     /// All components, in the file's order, journals and snapshots among what processors write.
-    pub(super) fn components(&self) -> Vec<Component<'_>> {
+    pub fn components(&self) -> Vec<Component<'_>> {
         fn under<'a>(key: &'static str, topics: &'a [String]) -> impl Iterator<Item = (&'static str, &'a str)> {
             topics.iter().map(move |topic| (key, topic.as_str()))
         }
