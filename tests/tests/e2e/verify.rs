@@ -56,7 +56,7 @@ const TIMESCALE: &[Damage] = &[
         what: "an invented trade",
         table: "trades",
         key: "SELECT 'trade_id=-5 traded_at=' || (min(traded_at) AT TIME ZONE 'UTC')::text || '+00' FROM trades",
-        sql: "INSERT INTO trades SELECT -5, min(traded_at), 'X-USD', 1, 1, 1, 'buy', 1, 'a', 2, 'b', 0, 1 FROM trades",
+        sql: "INSERT INTO trades SELECT -5, min(traded_at), 'X-USD', 1, 1, 1, 'buy', 1, 'a', 0, 2, 'b', 0, 0, 1 FROM trades",
         column: "(row)",
         expected: "SELECT 'no row'",
         found: "",
