@@ -1,5 +1,6 @@
 //! Shared helpers of the tests: a log in memory for the lane, and real parts for the end-to-end tests.
 
+pub mod gateway;
 pub mod memory_log;
 pub mod parts;
 pub mod pipeline;

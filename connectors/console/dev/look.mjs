@@ -4,7 +4,7 @@
 // build is served with the stand-in gateway, whose instruments the steps name.
 import { mkdirSync } from "node:fs";
 import axe from "axe-core";
-import { chromium } from "playwright-core";
+import { chromium } from "@playwright/test";
 import { preview } from "vite";
 
 const server = await preview({ preview: { port: 4179, host: "localhost" } });

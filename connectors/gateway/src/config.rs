@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use axum::http::HeaderValue;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ const DEFAULT_PORT: u16 = 18_080;
 /// | `TAPELINE_GATEWAY` | `127.0.0.1:18080`, the port moved by `TAPELINE_PORT_OFFSET` |
 /// | `TAPELINE_GATEWAY_TLS_CERT`, `TAPELINE_GATEWAY_TLS_KEY` | none: plain HTTP. Files in PEM, the certificate with its chain |
 /// | `TAPELINE_GATEWAY_ORIGINS` | none: pages of the gateway's own origin only. Origins, separated by commas |
+/// | `TAPELINE_GATEWAY_PROXIES` | none: no header is believed. Addresses of load balancers, separated by commas, whose `X-Forwarded-For` tells where a request comes from |
 /// | `TAPELINE_GATEWAY_DEMO` | off. `1`: whoever may trade may deposit too |
 /// | `TAPELINE_GATEWAY_RP` | `http://localhost:<port>`, `https` with TLS: the origin whose pages may use passkeys. Its host is their domain for ever: a passkey counts for no other one |
 /// | `TAPELINE_GATEWAY_OPERATORS` | none. Logins, separated by commas, that have the role `operator`; the same on all gateways |
@@ -27,6 +28,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Origins whose pages may ask.
     pub origins: Vec<HeaderValue>,
+    /// Load balancers, which are believed when they tell for whom they ask.
+    pub proxies: Vec<IpAddr>,
     /// Whether deposits are open.
     pub demo: bool,
     /// The origin whose pages may use passkeys.
@@ -65,6 +68,7 @@ impl Settings {
             listen,
             tls: None,
             origins: Vec::new(),
+            proxies: Vec::new(),
             demo: false,
             relying_party: format!("http://localhost:{}", listen.port()),
             operators: Vec::new(),
@@ -90,12 +94,19 @@ impl Settings {
         let origins = lookup("TAPELINE_GATEWAY_ORIGINS").unwrap_or_default();
         let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
         let origins = origins.map(|text| origin("TAPELINE_GATEWAY_ORIGINS", text));
+        let proxies = lookup("TAPELINE_GATEWAY_PROXIES").unwrap_or_default();
+        let proxies = proxies.split(',').map(str::trim).filter(|text| !text.is_empty()).map(|text| {
+            let wrong = || format!("TAPELINE_GATEWAY_PROXIES has `{text}`: set it to addresses such as 10.0.0.1");
+            text.parse().map(|address: IpAddr| address.to_canonical()).with_context(wrong)
+        });
+        let proxies = proxies.collect::<Result<_>>()?;
         let demo = match lookup("TAPELINE_GATEWAY_DEMO").as_deref() {
             None | Some("0") => false,
             Some("1") => true,
             Some(text) => bail!("TAPELINE_GATEWAY_DEMO is `{text}`: set it to 1 or 0"),
         };
-        let mut settings = Self { tls, origins: origins.collect::<Result<_>>()?, demo, ..Self::at(listen) };
+        let origins = origins.collect::<Result<_>>()?;
+        let mut settings = Self { tls, origins, proxies, demo, ..Self::at(listen) };
         if let Some(text) = lookup("TAPELINE_GATEWAY_RP") {
             origin("TAPELINE_GATEWAY_RP", &text)?;
             settings.relying_party = text;
@@ -144,6 +155,7 @@ mod tests {
         let settings = read(&[
             ("TAPELINE_PORT_OFFSET", "500"),
             ("TAPELINE_GATEWAY_ORIGINS", "https://a.example, http://127.0.0.1:3000"),
+            ("TAPELINE_GATEWAY_PROXIES", "10.0.0.1,::1"),
             ("TAPELINE_GATEWAY_DEMO", "1"),
             ("TAPELINE_GATEWAY_RP", "https://desk.example"),
             ("TAPELINE_GATEWAY_OPERATORS", "ada, Bob,"),
@@ -151,6 +163,7 @@ mod tests {
         .unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:18580");
         assert_eq!(settings.origins, ["https://a.example", "http://127.0.0.1:3000"]);
+        assert_eq!(settings.proxies, ["10.0.0.1".parse::<IpAddr>().unwrap(), "::1".parse().unwrap()]);
         assert!(settings.demo);
         assert_eq!(settings.relying_party, "https://desk.example");
         assert_eq!(settings.operators, ["ada", "Bob"]);
@@ -170,6 +183,7 @@ mod tests {
             ("TAPELINE_GATEWAY_TLS_CERT", "cert.pem"),
             ("TAPELINE_GATEWAY_ORIGINS", "*"),
             ("TAPELINE_GATEWAY_ORIGINS", "https://a.example/"),
+            ("TAPELINE_GATEWAY_PROXIES", "10.0.0.0/8"),
             ("TAPELINE_GATEWAY_DEMO", "yes"),
             ("TAPELINE_GATEWAY_RP", "desk.example"),
         ] {

@@ -105,7 +105,7 @@ fn start_as(
         let audit = gateway.audit.clone();
         (address, runtime.spawn(server.serve(http::router(&gateway, more), stopped)), feed, audit)
     };
-    tracing::info!(%address, "serving");
+    tracing::info!(http = %address, "serving");
     Ok(Running { address, runtime, served, feed, audit })
 }
 

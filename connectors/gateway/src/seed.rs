@@ -1,4 +1,5 @@
-//! Gives the feed what the view knows of the past: the running candles and the last 24 hours of each instrument.
+//! Gives the feed what the view knows of the past: the running candles and the last 24 hours of each instrument, and in which
+//! books nobody has ever ordered.
 //!
 //! The feed reads trades from a little before its start. What came earlier is in TimescaleDB, with the offsets up to which
 //! it holds; the feed takes it over where its own trades begin at or before these.
@@ -9,7 +10,7 @@ use crate::feed::market::Past;
 use crate::problem::Problem;
 use crate::reads::views::Views;
 use smol_str::SmolStr;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tapeline_schemas::topic;
@@ -44,6 +45,9 @@ const CANDLES: &str = r#"
     FROM wanted
     ORDER BY instrument, "interval", bucket"#;
 
+/// Books that have ever shown a quote.
+const QUOTED: &str = "SELECT instrument FROM best_quotes WHERE venue = 'tapeline'";
+
 /// A row of [`CANDLES`]; the volume as a text, for it may need 128 bits.
 type Row = (String, String, i64, i64, i64, i64, i64, String, i64, i64, i64, i64, i64);
 
@@ -68,15 +72,16 @@ pub async fn run(hub: Arc<Hub>, views: Views, partitions: i32) {
 
 /// How many instruments were seeded, and how many could not be.
 async fn seed(hub: &Hub, views: &Views, partitions: i32) -> Result<(usize, usize), Problem> {
-    let (offsets, rows) = views
+    let (offsets, rows, quoted) = views
         .at_once(async |connection| {
             let offsets: Vec<(i32, i64)> =
                 sqlx::query_as("SELECT \"partition\", next_offset FROM view_offsets WHERE topic = $1")
                     .bind(topic::EXECUTED)
                     .fetch_all(&mut *connection)
                     .await?;
-            let rows: Vec<Row> = sqlx::query_as(CANDLES).fetch_all(connection).await?;
-            Ok((offsets, rows))
+            let rows: Vec<Row> = sqlx::query_as(CANDLES).fetch_all(&mut *connection).await?;
+            let quoted: Vec<String> = sqlx::query_scalar(QUOTED).fetch_all(connection).await?;
+            Ok((offsets, rows, quoted))
         })
         .await?;
     let offsets: HashMap<i32, i64> = offsets.into_iter().collect();
@@ -86,6 +91,10 @@ async fn seed(hub: &Hub, views: &Views, partitions: i32) -> Result<(usize, usize
         past.next_offset = offsets.get(&partition).copied().unwrap_or(0);
         if hub.seed(&symbol, partition, past) { seeded += 1 } else { left += 1 }
     }
+    // The topic tells nothing of them. (Should the view be far behind, the next change shows it, and a snapshot mends it.)
+    let quoted: HashSet<SmolStr> = quoted.into_iter().map(SmolStr::from).collect();
+    let listed = hub.instruments().into_iter().map(|instrument| instrument.symbol);
+    listed.filter(|symbol| !quoted.contains(symbol)).for_each(|symbol| hub.begin_book(&symbol));
     hub.end_batch();
     Ok((seeded, left))
 }

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -62,7 +62,8 @@ impl Server {
     /// Serves until `stop` is done; then accepts no more, and finishes what was asked.
     pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {
         let Self { listener, tls, settings, metrics } = self;
-        let shared = Arc::new(Shared { router, tls, header_timeout: settings.header_timeout, metrics });
+        let Settings { proxies, header_timeout, .. } = settings;
+        let shared = Arc::new(Shared { router, tls, proxies: proxies.into(), header_timeout, metrics });
         let places = Arc::new(Semaphore::new(settings.max_connections));
         let (ending, is_ending) = watch::channel(false);
         let mut stop = std::pin::pin!(stop);
@@ -97,6 +98,7 @@ impl Server {
 struct Shared {
     router: Router,
     tls: Option<TlsAcceptor>,
+    proxies: Arc<[IpAddr]>,
     header_timeout: Duration,
     metrics: GatewayMetrics,
 }
@@ -130,9 +132,10 @@ impl Shared {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let router = self.router.clone();
+        let (router, proxies) = (self.router.clone(), Arc::clone(&self.proxies));
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(PeerAddress(peer.ip()));
+            let address = PeerAddress::of(peer.ip(), request.headers(), &proxies);
+            request.extensions_mut().insert(address);
             router.clone().oneshot(request)
         });
         let connection = http1::Builder::new()

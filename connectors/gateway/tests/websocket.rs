@@ -278,6 +278,21 @@ async fn a_client_of_depth_gets_a_snapshot_and_then_what_follows_it() {
 }
 
 #[tokio::test]
+async fn a_book_in_which_nobody_has_ordered_is_shown_empty() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.connect().await;
+    client.ask(json!({"op": "subscribe", "channel": "depth", "instrument": "X"})).await;
+    gateway.hub.begin_book(&"X".into());
+    gateway.hub.end_batch();
+    let mut held = Held::default();
+    held.take(&client.hear().await);
+    assert_eq!((held.snapshots, held.bids.len()), (1, 0));
+    gateway.depth(&[(5, 7)]);
+    held.take(&client.hear().await);
+    assert_eq!((held.snapshots, held.bids.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_gets_a_whole_book_later_and_holds_the_same() {
     let gateway = Gateway::start().await;
     gateway.depth(&[(1, 1)]);

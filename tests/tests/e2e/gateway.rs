@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tapeline_cli::{drain, publish};
-use tapeline_domain::types::{ONE, position_id};
+use tapeline_domain::types::position_id;
 use tapeline_gateway::auth::Authenticator;
 use tapeline_gateway::config::Settings;
 use tapeline_gateway::gateway::Gateway;
@@ -21,6 +21,7 @@ use tapeline_runtime::event_decoder::decoder;
 use tapeline_runtime::port::Reader;
 use tapeline_schemas::codec::SchemaIds;
 use tapeline_schemas::{topic, wire};
+use tapeline_tests::gateway::instrument;
 use tapeline_tests::parts::{Stack, wait_until, with_stack};
 use tapeline_tests::pipeline::Pipeline;
 
@@ -162,23 +163,7 @@ fn limit(id: &str, side: &str, quantity: &str, price: &str) -> Value {
 
 fn list_instrument_and_accounts(stack: &Stack) -> Result<()> {
     let (topology, addresses) = (&stack.app.topology, &stack.app.addresses);
-    let instrument = wire::Instrument {
-        symbol: INSTRUMENT.into(),
-        base_asset: "ABC".into(),
-        quote_asset: "USD".into(),
-        tick_size: ONE / 100,
-        lot_size: ONE,
-        min_quantity: ONE,
-        max_quantity: 1_000 * ONE,
-        min_notional: ONE,
-        max_notional: 1_000_000 * ONE,
-        reference_price: 20 * ONE,
-        collar_ppm: 500_000,
-        maker_fee_ppm: 100,
-        taker_fee_ppm: 250,
-        status: wire::InstrumentStatus::Open,
-        session_close_ms: 0,
-    };
+    let instrument = instrument(INSTRUMENT, "ABC");
     let account = |name: &str| wire::Account {
         account: name.into(),
         status: wire::AccountStatus::Active,
@@ -310,7 +295,7 @@ fn a_view_that_stands_still(pipeline: &mut Pipeline<'_>, ann: &Trader) -> Result
 }
 
 /// What was asked while Kafka went away and came back: by client_order_id, the order_id if it was acknowledged.
-type Outcomes = BTreeMap<String, Option<i64>>;
+pub(super) type Outcomes = BTreeMap<String, Option<i64>>;
 
 fn kafka_goes_away(stack: &Stack, pipeline: &mut Pipeline<'_>, gateway: &TestGateway) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -364,7 +349,7 @@ fn place_until(trader: &Trader, stop: &AtomicBool) -> Result<Outcomes> {
 }
 
 /// Each acknowledged order lies in Kafka where its id says, under its client_order_id.
-fn check_acknowledged(stack: &Stack, outcomes: &Outcomes) -> Result<()> {
+pub(super) fn check_acknowledged(stack: &Stack, outcomes: &Outcomes) -> Result<()> {
     let ids: Arc<dyn SchemaIds> = stack.app.registry.clone();
     let mut decoder = decoder::<wire::Command>(topic::ORDERS, &ids).map_err(anyhow::Error::msg)?;
     let mut in_kafka = BTreeMap::new();

@@ -159,16 +159,17 @@ export interface Commanded {
   position: string;
 }
 
+/** A rejected order comes without its terms: the exchange keeps none of what it refused. */
 export interface Order {
   order_id: string | null;
   client_order_id: string;
-  instrument: string;
-  side: Side;
-  type: OrderType;
+  instrument: string | null;
+  side: Side | null;
+  type: OrderType | null;
   time_in_force?: TimeInForce | null;
   price?: string | null;
   stop_price?: string | null;
-  quantity: string;
+  quantity: string | null;
   filled: string;
   leaves: string;
   status: OrderStatus;

@@ -118,6 +118,13 @@ describe("a placed order", () => {
     expect(said).toEqual([`Order rejected. ${sentence}`]);
   });
 
+  test("keeps its terms when it is looked up and comes back rejected, without any", () => {
+    const bare = { side: null, type: null, time_in_force: null, price: null, quantity: null, leaves: "0" };
+    const order: Order = { ...ORDER, ...bare, status: "rejected", reason: "insufficient_funds" };
+    const held = the(run(SENT, { kind: "order", order }).state);
+    expect(held).toMatchObject({ status: "rejected", side: "buy", type: "limit", price: "20", quantity: "5" });
+  });
+
   test("stays rejected when the 202 comes after the rejection", () => {
     const { state } = run(SENT, event("rejected", null, { reason: "invalid_tick" }), ACKED);
     expect(the(state)).toMatchObject({ status: "rejected", knowledge: "known", order_id: "1152921504606846976" });

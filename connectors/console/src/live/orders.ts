@@ -306,8 +306,19 @@ function merge(step: Step, next: Order, message?: OrderMessage): void {
   const told = next.status === "rejected" ? fullReason(next.reason, next.text) : null;
   const kept = held.knowledge === "known" ? held.notice : null;
   if (ended && held.change) settleRequest(step, held.change.request_id, null);
-  put(step, { ...held, ...next, knowledge: "known", change: ended ? null : held.change, notice: told ?? kept });
+  put(step, {
+    ...held,
+    ...withTerms(next),
+    knowledge: "known",
+    change: ended ? null : held.change,
+    notice: told ?? kept,
+  });
   if (ended && !hasEnded(held)) announceEnd(step, next, message);
+}
+
+/** The order without the terms that a rejected one lacks, so that those known here stay. */
+function withTerms(order: Order): Partial<Order> {
+  return Object.fromEntries(Object.entries(order).filter(([, value]) => value !== null));
 }
 
 function announceEnd(step: Step, order: Order, message: OrderMessage | undefined): void {

@@ -38,6 +38,8 @@ export function statusText(order: LocalOrder): string {
   return STATUS_WORDS[order.status];
 }
 
+const instrumentOf = (order: LocalOrder) => (order.instrument ? instruments.value?.get(order.instrument) : undefined);
+
 /** What the open-orders table lists: open ones, and rejections that are still to be read; newest first. */
 export function listed(orders: Iterable<LocalOrder>, instrument: string | null): LocalOrder[] {
   const keep = (order: LocalOrder) =>
@@ -120,38 +122,40 @@ export function LogInFirst({ what }: { what: string }) {
   );
 }
 
+/** An amount, or a dash for one that is not told: a rejected order has none of its terms. */
+const amount = (text: string | null | undefined, places: number) => (text ? show(units(text), places) : "–");
+
 export function Cells({ order }: { order: LocalOrder }) {
-  const instrument = instruments.value?.get(order.instrument);
+  const instrument = instrumentOf(order);
   const [price, quantity] = [
     instrument ? placesOf(instrument.tick_size) : 0,
     instrument ? placesOf(instrument.lot_size) : 0,
   ];
-  const part = units(order.quantity) > 0n ? Number((units(order.filled) * 100n) / units(order.quantity)) : 0;
+  const total = order.quantity ? units(order.quantity) : 0n;
+  const part = total > 0n ? Number((units(order.filled) * 100n) / total) : 0;
   return (
     <>
-      <td>
-        <SideMark side={order.side} />
-      </td>
+      <td>{order.side ? <SideMark side={order.side} /> : "–"}</td>
       <td data-label="Instrument">
-        <Link href={tradePath(order.instrument)}>{order.instrument}</Link>
+        {order.instrument ? <Link href={tradePath(order.instrument)}>{order.instrument}</Link> : "–"}
       </td>
       <td data-label="Type">
         <span>
-          {TYPE_WORDS[order.type]}
+          {order.type ? TYPE_WORDS[order.type] : "–"}
           {order.time_in_force ? <span class="dim"> {order.time_in_force.toUpperCase()}</span> : null}
         </span>
       </td>
       <td class="num r" data-label="Price" data-testid="order-price">
-        {order.price && hasLimit(order.type) ? show(units(order.price), price) : "–"}
+        {order.type && hasLimit(order.type) ? amount(order.price, price) : "–"}
       </td>
       <td class={`num r${order.stop_price ? "" : " none"}`} data-label="Stop">
-        {order.stop_price ? show(units(order.stop_price), price) : "–"}
+        {amount(order.stop_price, price)}
       </td>
       <td class="num r" data-label="Filled">
         <span>
           <span data-testid="order-filled">{show(units(order.filled), quantity)}</span>
           {" / "}
-          <span data-testid="order-quantity">{show(units(order.quantity), quantity)}</span>
+          <span data-testid="order-quantity">{amount(order.quantity, quantity)}</span>
         </span>
         <span class="filled-bar" aria-hidden="true">
           <span style={{ width: `${part}%` }} />
@@ -234,8 +238,8 @@ function AmendRow({ order }: { order: LocalOrder }) {
   const quantity = useRef<HTMLInputElement>(null);
   const price = useRef<HTMLInputElement>(null);
   const sentence = useRef(signal<string | null>(null)).current;
-  const priced = hasLimit(order.type);
-  const instrument = instruments.value?.get(order.instrument);
+  const priced = order.type !== null && hasLimit(order.type);
+  const instrument = instrumentOf(order);
   useEffect(() => quantity.current?.select(), []);
 
   const close = () => (editing.value = null);
@@ -263,11 +267,9 @@ function AmendRow({ order }: { order: LocalOrder }) {
   return (
     <>
       <tr class="editing" data-testid="amend-row" data-client-order-id={order.client_order_id} onKeyDown={onKeyDown}>
-        <td>
-          <SideMark side={order.side} />
-        </td>
+        <td>{order.side ? <SideMark side={order.side} /> : null}</td>
         <td data-label="Instrument">{order.instrument}</td>
-        <td data-label="Type">{TYPE_WORDS[order.type]}</td>
+        <td data-label="Type">{order.type ? TYPE_WORDS[order.type] : null}</td>
         <td class="r" data-label="Price">
           {priced ? (
             <input
@@ -291,7 +293,7 @@ function AmendRow({ order }: { order: LocalOrder }) {
             class="num"
             inputMode="decimal"
             aria-label="New total quantity"
-            defaultValue={order.quantity}
+            defaultValue={order.quantity ?? ""}
             data-testid="amend-quantity"
           />
         </td>

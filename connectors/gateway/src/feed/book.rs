@@ -170,6 +170,15 @@ impl Book {
         self.known
     }
 
+    /// Begins it empty: nobody has ever ordered in it. Does nothing, and says so, if anything is known of it, or was missed.
+    pub const fn begin(&mut self) -> bool {
+        let is_untouched = !self.known && self.sequence == 0 && self.parts.is_none();
+        if is_untouched {
+            self.known = true;
+        }
+        is_untouched
+    }
+
     /// Takes the next record of this book.
     pub fn apply(&mut self, record: &BookDepth) -> Applied {
         match record.kind {
@@ -187,6 +196,7 @@ impl Book {
         if begins {
             self.replace(&[], &[], 0);
         } else if !self.known {
+            self.sequence = record.sequence;
             return Applied::Waiting;
         }
         if record.sequence != self.sequence + 1 {

@@ -130,9 +130,24 @@ impl Hub {
         self.changed(market);
     }
 
-    /// Takes a record of `reference.instruments`; one without a value takes the instrument back.
+    /// Takes a record of `reference.instruments`; one without a value takes the instrument back. What is listed while the feed
+    /// is up to date has an empty book.
     pub fn take_instrument(&self, symbol: &SmolStr, instrument: Option<&Instrument>) {
-        self.market_of(symbol).take_instrument(instrument);
+        let market = self.market_of(symbol);
+        let is_new = market.instrument().is_none() && instrument.is_some();
+        market.take_instrument(instrument);
+        if is_new && self.metrics.not_ready().is_empty() {
+            self.begin_book(symbol);
+        }
+    }
+
+    /// Shows the book of an instrument in which nobody has ever ordered: it is empty. Does nothing if anything has been read
+    /// of it.
+    pub fn begin_book(&self, symbol: &SmolStr) {
+        let market = self.market_of(symbol);
+        if market.begin_book() {
+            self.changed(market);
+        }
     }
 
     /// Begins an instrument with what the view knows of its past; `partition` is its partition of `trades.executed`. Says

@@ -196,6 +196,16 @@ impl Market {
         applied
     }
 
+    /// Begins the book as one in which nobody has ever ordered; see [`Book::begin`].
+    pub fn begin_book(&self) -> bool {
+        let state = &mut *self.state();
+        let begun = state.book.begin();
+        if begun {
+            self.publish_replaced(state);
+        }
+        begun
+    }
+
     fn publish(&self, levels: Levels, frame: Frame) {
         let stream = self.depth(levels);
         stream.push(frame);

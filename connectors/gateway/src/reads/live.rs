@@ -58,7 +58,7 @@ struct Depth {
     /// `snapshot`.
     kind: String,
     /// How many levels were asked for.
-    levels: String,
+    levels: u32,
     /// The last change that is in it.
     sequence: i64,
     /// Price and quantity, highest price first.
@@ -98,7 +98,7 @@ async fn depth(
     let market = gateway.hub.market(&symbol);
     let frame = market.and_then(|market| market.depth_now(levels)).ok_or_else(|| {
         let detail =
-            format!("nothing has been told of the book of {symbol} yet; a book that nobody has ordered in has none");
+            format!("the gateway has missed changes of the book of {symbol}: its next snapshot comes within a minute");
         Problem::new(503, "book_unknown", "The book is not known", detail).retry_after(1)
     })?;
     Ok(Written(frame.to_string()))

@@ -55,6 +55,19 @@ fn a_book_begins_with_its_first_change_or_a_snapshot_and_nothing_else() {
 }
 
 #[test]
+fn a_book_in_which_nobody_has_ordered_is_empty_and_goes_on_with_its_first_change() {
+    let first = record(DepthKind::Delta, 1, &[(9, 1)], &[], sum(&[(9, 1)], &[]));
+    let mut book = Book::default();
+    assert_eq!((book.begin(), book.is_known(), book.sequence()), (true, true, 0));
+    assert_eq!((book.begin(), book.apply(&first)), (false, Applied::Changed));
+    // What somebody has ordered in is not begun anew, known or not.
+    assert_eq!((book.begin(), levels(&book)), (false, [vec![(9, 1)], vec![]]));
+    let mut book = Book::default();
+    book.apply(&record(DepthKind::Delta, 5, &[(9, 1)], &[], 0));
+    assert_eq!((book.begin(), book.is_known()), (false, false));
+}
+
+#[test]
 fn after_a_gap_or_a_wrong_checksum_only_a_snapshot_makes_the_book_known() {
     let begin = record(DepthKind::Snapshot, 7, &[(9, 1)], &[], sum(&[(9, 1)], &[]));
     let good = |sequence| record(DepthKind::Delta, sequence, &[(9, 2)], &[], sum(&[(9, 2)], &[]));

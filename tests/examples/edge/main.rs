@@ -1,0 +1,120 @@
+//! What a gateway carries, with the whole pipeline behind it and everything on this machine, the load included: orders by
+//! REST until Kafka has them, until the trader's own stream tells of the fill, and books to many WebSocket clients.
+//!
+//! `tests/run` brings no stack for examples; see `docs/benchmarks.md` for the command. The gateway is the real binary with
+//! users of its own, who keep to its limits: a hundred accounts from twenty addresses.
+//!
+//! What is absent: browsers' work, TLS, a network. A message's lateness counts from when the broker had the validated
+//! command (`time_ms`, whole milliseconds), so the executor's own time is in it.
+
+#![allow(clippy::print_stdout, reason = "it prints its figures")]
+
+mod entry;
+mod process;
+mod sockets;
+mod users;
+
+use anyhow::{Context, Result};
+use sockets::Audience;
+use std::process::{Child, ExitCode};
+use std::time::Duration;
+use tapeline_cli::component::Component;
+use tapeline_replay::generate::{Config, Generator};
+use tapeline_tests::gateway::start;
+use tapeline_tests::parts::{Stack, with_stack};
+use tapeline_tests::pipeline::{DRAINING, Pipeline};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(300);
+const INSTRUMENTS: u32 = 20;
+const SEED: u64 = 3;
+/// The first argument of the process that holds the clients' sockets.
+const SOCKETS: &str = "sockets";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((first, rest)) if first == SOCKETS => sockets::hold(rest),
+        Some((only, [])) => with_stack("edge", |stack| measure(stack, only)),
+        None => with_stack("edge", |stack| measure(stack, "")),
+        _ => {
+            eprintln!("usage: edge [orders|books|clients]");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(stack: &Stack, only: &str) -> Result<()> {
+    let mut pipeline = Pipeline::start(stack, &[&DRAINING[..], &["clock"]].concat())?;
+    let gateway = start(stack, "gateway-edge", &[])?;
+    if "orders".contains(only) {
+        let users = users::prepare(stack, &gateway)?;
+        // The first round warms the broker and the pipeline up and is not shown.
+        for (rate, seconds, shown) in [(2_000, 20, false), (2_000, 20, true), (10_000, 10, true)] {
+            let measured = entry::measure(stack, &gateway, &users, rate, seconds)?;
+            if shown {
+                println!("{measured}");
+            }
+            pipeline.rest(PATIENCE)?;
+        }
+    }
+    for (name, audiences) in [("books", &sockets::BOOKS[..]), ("clients", &sockets::CLIENTS[..])] {
+        if name.contains(only) {
+            audiences.iter().try_for_each(|audience| books(stack, &gateway, audience))?;
+            pipeline.rest(PATIENCE)?;
+        }
+    }
+    stack.audit()?;
+    gateway.terminate(PATIENCE)?;
+    pipeline.stop()
+}
+
+/// Lets a market go on before an audience.
+fn books(stack: &Stack, gateway: &Component, audience: &Audience) -> Result<()> {
+    let listed = Generator::new(Config { instruments: INSTRUMENTS, ..Config::new(SEED, 0) })?.instruments();
+    let names: Vec<String> = listed.iter().map(|instrument| instrument.symbol.to_string()).collect();
+    let mut market = Market::begin(stack, audience)?;
+    let address = gateway.http().context("the gateway's address")?;
+    println!("{}", sockets::measure(&address.to_string(), &names, audience, gateway.id())?);
+    market.end();
+    stack.drain(&DRAINING, PATIENCE)
+}
+
+/// `tapeline generate`, which goes on until it is ended.
+struct Market(Child);
+
+impl Market {
+    fn begin(stack: &Stack, audience: &Audience) -> Result<Self> {
+        let mut command = stack.tapeline_command(&["generate"])?;
+        for (option, value) in [
+            ("--orders", audience.orders_per_s * PATIENCE.as_secs()),
+            ("--rate", audience.orders_per_s),
+            ("--instruments", INSTRUMENTS.into()),
+            ("--accounts", 1_000),
+            ("--seed", SEED),
+        ] {
+            command.arg(option).arg(value.to_string());
+        }
+        let log = std::fs::File::create(stack.scratch("market.log"))?;
+        Ok(Self(command.stdout(log.try_clone()?).stderr(log).spawn()?))
+    }
+
+    fn end(&mut self) {
+        // Harmless if it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Market {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
