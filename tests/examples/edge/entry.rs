@@ -9,7 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -26,8 +26,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// Connections of each user, each with one order at a time.
 const CONNECTIONS: usize = 4;
+/// How long orders come.
+const LASTS_S: u64 = 15;
 /// From the connections' opening to the first order.
-const BEFORE: Duration = Duration::from_secs(2);
+const BEFORE: Duration = Duration::from_secs(5);
 /// How long private streams are heard after the last order.
 const AFTER: Duration = Duration::from_secs(10);
 
@@ -37,6 +39,7 @@ pub(crate) struct Measured {
     orders: u64,
     lasted: Duration,
     acknowledged: Histogram<u64>,
+    traded: Histogram<u64>,
     filled: Histogram<u64>,
     refused: BTreeMap<u16, u64>,
     gateway_cores: f64,
@@ -44,16 +47,12 @@ pub(crate) struct Measured {
 
 impl Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rate, orders, lasted, acknowledged, filled, refused, gateway_cores } = self;
+        let Self { rate, orders, lasted, acknowledged, traded, filled, refused, gateway_cores } = self;
         let per_s = acknowledged.len() as f64 / lasted.as_secs_f64();
         write!(f, "orders by REST, {rate}/s due: {} of {orders} acknowledged, {per_s:.0}/s", acknowledged.len())?;
-        write!(
-            f,
-            "; until acknowledged {}; until the fill is told {} ({})",
-            ms(acknowledged),
-            ms(filled),
-            filled.len()
-        )?;
+        write!(f, "; until acknowledged {}", ms(acknowledged))?;
+        write!(f, "; until the trade is told {} ({})", ms(traded), traded.len())?;
+        write!(f, "; until the fill with its fee is told {}", ms(filled))?;
         write!(f, "; refused {refused:?}; gateway {gateway_cores:.2} cores")
     }
 }
@@ -69,13 +68,14 @@ struct Round {
     orders: u64,
     began_at: Instant,
     acknowledged: RefCell<Histogram<u64>>,
+    traded: RefCell<Histogram<u64>>,
     filled: RefCell<Histogram<u64>>,
     refused: RefCell<BTreeMap<u16, u64>>,
     ended_at: Cell<Option<Instant>>,
 }
 
 /// Orders at `rate` a second for so long.
-pub(crate) fn measure(stack: &Stack, gateway: &Component, users: &[User], rate: u64, seconds: u64) -> Result<Measured> {
+pub(crate) fn measure(stack: &Stack, gateway: &Component, users: &[User], rate: u64) -> Result<Measured> {
     static ROUNDS: AtomicU64 = AtomicU64::new(0);
     let address = gateway.http().context("the gateway's address")?;
     let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).map(RefCell::new);
@@ -85,9 +85,10 @@ pub(crate) fn measure(stack: &Stack, gateway: &Component, users: &[User], rate: 
         let round = Rc::new(Round {
             number: ROUNDS.fetch_add(1, Ordering::Relaxed),
             rate,
-            orders: rate * seconds,
+            orders: rate * LASTS_S,
             began_at: Instant::now() + BEFORE,
             acknowledged: histogram()?,
+            traded: histogram()?,
             filled: histogram()?,
             refused: RefCell::default(),
             ended_at: Cell::new(None),
@@ -103,6 +104,7 @@ pub(crate) fn measure(stack: &Stack, gateway: &Component, users: &[User], rate: 
         orders: round.orders,
         lasted: round.ended_at.get().context("an end")?.duration_since(round.began_at),
         acknowledged: round.acknowledged.into_inner(),
+        traded: round.traded.into_inner(),
         filled: round.filled.into_inner(),
         refused: round.refused.into_inner(),
         gateway_cores,
@@ -144,6 +146,12 @@ async fn run(round: &Rc<Round>, address: SocketAddr, users: &[User]) -> Result<(
 }
 
 impl Round {
+    /// The number of an order of this round.
+    fn order(&self, id: &str) -> Option<u64> {
+        let (number, order) = id.split_once('-')?;
+        (number.parse() == Ok(self.number)).then(|| order.parse().ok())?
+    }
+
     fn due(&self, order: u64) -> Instant {
         self.began_at + Duration::from_nanos(order * 1_000_000_000 / self.rate)
     }
@@ -215,17 +223,22 @@ where
 {
     socket.send(Message::text(json!({"op": "auth", "id": 1, "token": key}).to_string())).await?;
     socket.send(Message::text(json!({"op": "subscribe", "id": 2, "channel": "account"}).to_string())).await?;
+    // By order: how late its trade was told. Which side of it took, its fill tells.
+    let mut traded = HashMap::new();
     while let Some(message) = socket.next().await {
         let Message::Text(text) = message? else { continue };
         let message: Value = serde_json::from_str(&text)?;
-        match message["type"].as_str() {
-            Some("error") => bail!("{message}"),
-            Some("fill") if message["liquidity"] == "taker" => {
-                let id = message["client_order_id"].as_str().context("an id")?;
-                let Some((number, order)) = id.split_once('-') else { continue };
-                if number == round.number.to_string() {
-                    let due = round.due(order.parse()?);
-                    round.filled.borrow_mut().saturating_record(late_us(due));
+        let order = message["client_order_id"].as_str().and_then(|id| round.order(id));
+        match (message["type"].as_str(), order) {
+            (Some("error"), _) => bail!("{message}"),
+            (Some("order"), Some(order)) if message["event"] == "traded" => {
+                traded.insert(order, late_us(round.due(order)));
+            }
+            (Some("fill"), Some(order)) => {
+                let told_us = traded.remove(&order).with_context(|| format!("a fill before its trade: {message}"))?;
+                if message["liquidity"] == "taker" {
+                    round.traded.borrow_mut().saturating_record(told_us);
+                    round.filled.borrow_mut().saturating_record(late_us(round.due(order)));
                 }
             }
             _ => {}

@@ -21,13 +21,16 @@ use std::time::Duration;
 use tapeline_cli::component::Component;
 use tapeline_replay::generate::{Config, Generator};
 use tapeline_tests::gateway::start;
-use tapeline_tests::parts::{Stack, with_stack};
-use tapeline_tests::pipeline::{DRAINING, Pipeline};
+use tapeline_tests::parts::{Stack, wait_until, with_stack};
+use tapeline_tests::pipeline::{DRAINING, PROCESSORS, Pipeline};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 const INSTRUMENTS: u32 = 20;
 const SEED: u64 = 3;
+/// The view that a private stream begins with.
+const TIMESCALE: &str = "timescale";
+const CLICKHOUSE: &str = "clickhouse";
 /// The first argument of the process that holds the clients' sockets.
 const SOCKETS: &str = "sockets";
 
@@ -52,25 +55,37 @@ fn main() -> ExitCode {
 }
 
 fn measure(stack: &Stack, only: &str) -> Result<()> {
-    let mut pipeline = Pipeline::start(stack, &[&DRAINING[..], &["clock"]].concat())?;
+    let mut pipeline = Pipeline::start(stack, &[&PROCESSORS[..], &[TIMESCALE, "clock"]].concat())?;
     let gateway = start(stack, "gateway-edge", &[])?;
     if "orders".contains(only) {
         let users = users::prepare(stack, &gateway)?;
-        // The first round warms the broker and the pipeline up and is not shown.
-        for (rate, seconds, shown) in [(2_000, 20, false), (2_000, 20, true), (10_000, 10, true)] {
-            let measured = entry::measure(stack, &gateway, &users, rate, seconds)?;
-            if shown {
-                println!("{measured}");
-            }
-            pipeline.rest(PATIENCE)?;
+        let round = |rate| entry::measure(stack, &gateway, &users, rate);
+        // Some rounds warm the broker and the processors up and are not shown.
+        for rate in [2_000, 10_000, 2_000] {
+            round(rate)?;
+            stack.drain(&[TIMESCALE], PATIENCE)?;
         }
+        for rate in [2_000, 10_000] {
+            println!("without ClickHouse, {}", round(rate)?);
+            stack.drain(&[TIMESCALE], PATIENCE)?;
+        }
+        pipeline.start_again(CLICKHOUSE)?;
+        pipeline.wait_ready()?;
+        stack.drain(&DRAINING, PATIENCE)?;
+        for rate in [2_000, 10_000] {
+            println!("with both views, {}", round(rate)?);
+            stack.drain(&DRAINING, PATIENCE)?;
+        }
+    } else {
+        pipeline.start_again(CLICKHOUSE)?;
+        pipeline.wait_ready()?;
     }
     for (name, audiences) in [("books", &sockets::BOOKS[..]), ("clients", &sockets::CLIENTS[..])] {
         if name.contains(only) {
             audiences.iter().try_for_each(|audience| books(stack, &gateway, audience))?;
-            pipeline.rest(PATIENCE)?;
         }
     }
+    pipeline.rest(PATIENCE)?;
     stack.audit()?;
     gateway.terminate(PATIENCE)?;
     pipeline.stop()
@@ -82,6 +97,10 @@ fn books(stack: &Stack, gateway: &Component, audience: &Audience) -> Result<()> 
     let names: Vec<String> = listed.iter().map(|instrument| instrument.symbol.to_string()).collect();
     let mut market = Market::begin(stack, audience)?;
     let address = gateway.http().context("the gateway's address")?;
+    let is_known = |name: &String| Ok(gateway.get(&format!("/v1/instruments/{name}/depth"))?.0 == 200);
+    for name in &names {
+        wait_until("the gateway knows the book", PATIENCE, || is_known(name))?;
+    }
     println!("{}", sockets::measure(&address.to_string(), &names, audience, gateway.id())?);
     market.end();
     stack.drain(&DRAINING, PATIENCE)
