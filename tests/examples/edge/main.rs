@@ -4,8 +4,7 @@
 //! `tests/run` brings no stack for examples; see `docs/benchmarks.md` for the command. The gateway is the real binary with
 //! users of its own, who keep to its limits: a hundred accounts from twenty addresses.
 //!
-//! What is absent: browsers' work, TLS, a network. A message's lateness counts from when the broker had the validated
-//! command (`time_ms`, whole milliseconds), so the executor's own time is in it.
+//! What is absent: browsers' work, TLS, a network. Times of records and messages are whole milliseconds.
 
 #![allow(clippy::print_stdout, reason = "it prints its figures")]
 
@@ -14,7 +13,7 @@ mod process;
 mod sockets;
 mod users;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sockets::Audience;
 use std::process::{Child, ExitCode};
 use std::time::Duration;
@@ -96,12 +95,11 @@ fn books(stack: &Stack, gateway: &Component, audience: &Audience) -> Result<()> 
     let listed = Generator::new(Config { instruments: INSTRUMENTS, ..Config::new(SEED, 0) })?.instruments();
     let names: Vec<String> = listed.iter().map(|instrument| instrument.symbol.to_string()).collect();
     let mut market = Market::begin(stack, audience)?;
-    let address = gateway.http().context("the gateway's address")?;
     let is_known = |name: &String| Ok(gateway.get(&format!("/v1/instruments/{name}/depth"))?.0 == 200);
     for name in &names {
         wait_until("the gateway knows the book", PATIENCE, || is_known(name))?;
     }
-    println!("{}", sockets::measure(&address.to_string(), &names, audience, gateway.id())?);
+    println!("{}", sockets::measure(stack, gateway, &names, audience)?);
     market.end();
     stack.drain(&DRAINING, PATIENCE)
 }

@@ -3,15 +3,27 @@
 
 use crate::process::{cpu_s, now_ms, rss_kib};
 use crate::{PATIENCE, SOCKETS};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use serde_json::json;
 use std::cell::RefCell;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+use tapeline_cli::component::Component;
+use tapeline_kafka::reader::PartitionReader;
+use tapeline_runtime::event_decoder::decoder;
+use tapeline_runtime::port::Reader;
+use tapeline_schemas::codec::SchemaIds;
+use tapeline_schemas::topic;
+use tapeline_schemas::wire::{BookDepth, DepthKind};
+use tapeline_tests::parts::Stack;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
@@ -21,6 +33,8 @@ const WARM_UP: Duration = Duration::from_secs(15);
 const LASTS: Duration = Duration::from_secs(15);
 /// So many that none opens more connections at once than an address may.
 const ADDRESSES: usize = 20;
+/// Every so-manieth client's messages are kept, and looked up in `book.depth`. (No multiple of 20: all books are seen.)
+const SAMPLED: usize = 51;
 
 /// Who looks at how much.
 pub(crate) struct Audience {
@@ -44,11 +58,13 @@ pub(crate) const CLIENTS: [Audience; 2] = [
 ];
 
 /// Lets the clients look, and gives what was seen and what it cost the gateway.
-pub(crate) fn measure(address: &str, names: &[String], audience: &Audience, gateway: u32) -> Result<String> {
+pub(crate) fn measure(stack: &Stack, gateway: &Component, names: &[String], audience: &Audience) -> Result<String> {
     let Audience { clients, channels, orders_per_s } = audience;
+    let address = gateway.http().context("the gateway's address")?.to_string();
+    let (gateway, samples) = (gateway.id(), stack.scratch("samples.txt"));
     let idle_kib = rss_kib(gateway)?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([SOCKETS, address, &clients.to_string(), &channels.to_string(), &names.join(",")]);
+    command.args([SOCKETS, &address, &clients.to_string(), &channels.to_string(), &names.join(",")]).arg(&samples);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut said = BufReader::new(child.stdout.take().context("stdout")?);
     let mut line = String::new();
@@ -65,10 +81,17 @@ pub(crate) fn measure(address: &str, names: &[String], audience: &Audience, gate
     let status = child.wait()?;
     ensure!(status.success(), "the clients ended with {status}");
     let each = |kib: f64| (kib - idle_kib) / *clients as f64;
+    let executed = since_execution(stack, &samples)?;
+    let late = |quantile| executed.value_at_quantile(quantile);
     Ok(format!(
-        "{clients} clients x {channels} of {} books, {orders_per_s} orders/s: {}; gateway {cores:.2} cores, \
+        "{clients} clients x {channels} of {} books, {orders_per_s} orders/s: from execution to socket p50 {} ms, \
+         p99 {} ms, p99.9 {} ms (of {} messages to every {SAMPLED}st client); {}; gateway {cores:.2} cores, \
          {:.1} KiB a client when connected, {:.1} KiB under load ({:.0} MiB in all)",
         names.len(),
+        late(0.5),
+        late(0.99),
+        late(0.999),
+        executed.len(),
         line.trim(),
         each(connected_kib),
         each(loaded_kib),
@@ -76,10 +99,37 @@ pub(crate) fn measure(address: &str, names: &[String], audience: &Audience, gate
     ))
 }
 
+/// How late the sampled messages were, counted from when the broker had their change in `book.depth`, milliseconds. The
+/// executor sends a change when it is made; its transaction ends later, and counts.
+fn since_execution(stack: &Stack, samples: &Path) -> Result<Histogram<u64>> {
+    let ids: Arc<dyn SchemaIds> = stack.app.registry.clone();
+    let mut decoder = decoder::<BookDepth>(topic::DEPTH, &ids).map_err(anyhow::Error::msg)?;
+    let mut appended_ms = HashMap::new();
+    for partition in 0..stack.app.topology.topic(topic::DEPTH).map_or(0, |topic| topic.partitions) {
+        let mut reader = PartitionReader::open(&stack.app.addresses.kafka, topic::DEPTH, partition, 0)?;
+        while let Some(record) = reader.next()? {
+            let change = decoder.decode(record.payload.as_deref())?;
+            if change.kind == DepthKind::Delta {
+                appended_ms.insert((change.instrument, change.sequence), record.timestamp_ms);
+            }
+        }
+    }
+    let mut late_ms = Histogram::new_with_bounds(1, 600_000, 3)?;
+    for line in std::fs::read_to_string(samples)?.lines() {
+        let [book, sequence, at_ms] = line.split(' ').collect::<Vec<_>>()[..] else { bail!("a sample: {line}") };
+        let appended_ms = appended_ms.get(&(book.into(), sequence.parse()?)).with_context(|| line.to_owned())?;
+        let late = at_ms.parse::<i64>()? - appended_ms;
+        late_ms.saturating_record(u64::try_from(late).unwrap_or(0).max(1));
+    }
+    Ok(late_ms)
+}
+
 struct Counts {
     counts: bool,
     /// Clients whose connection has ended.
     lost: u64,
+    /// Book, sequence and time of arrival of each message that a sampled client got.
+    samples: Vec<(String, i64, i64)>,
     messages: u64,
     snapshots: u64,
     unreadable: u64,
@@ -88,13 +138,14 @@ struct Counts {
 
 /// The clients' process: connects all, waits for a line, counts, prints what was seen.
 pub(crate) fn hold(arguments: &[String]) -> Result<()> {
-    let [address, clients, channels, names] = arguments else { anyhow::bail!("four arguments") };
+    let [address, clients, channels, names, samples] = arguments else { bail!("five arguments") };
     let (address, clients, channels) = (address.parse()?, clients.parse()?, channels.parse()?);
     let names: Vec<&str> = names.split(',').collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let counts = Rc::new(RefCell::new(Counts {
         counts: false,
         lost: 0,
+        samples: Vec::new(),
         messages: 0,
         snapshots: 0,
         unreadable: 0,
@@ -106,7 +157,7 @@ pub(crate) fn hold(arguments: &[String]) -> Result<()> {
             let socket = connect(address, client, books).await?;
             let counts = Rc::clone(&counts);
             tokio::task::spawn_local(async move {
-                let ended = read(socket, &counts).await;
+                let ended = read(socket, &counts, client % SAMPLED == 0).await;
                 counts.borrow_mut().lost += u64::from(ended.is_err());
             });
         }
@@ -120,9 +171,14 @@ pub(crate) fn hold(arguments: &[String]) -> Result<()> {
         Ok::<_, anyhow::Error>((cpu_s(std::process::id())? - cpu) / LASTS.as_secs_f64())
     })?;
     let counts = counts.borrow();
+    let mut file = BufWriter::new(File::create(samples)?);
+    for (book, sequence, at_ms) in &counts.samples {
+        writeln!(file, "{book} {sequence} {at_ms}")?;
+    }
+    file.flush()?;
     let late = |quantile| counts.late_ms.value_at_quantile(quantile);
     println!(
-        "{:.0} messages/s arrived, late p50 {} ms, p99 {} ms, p99.9 {} ms; {} of {} began a book anew; {} unreadable; \
+        "{:.0} messages/s arrived; from the validated command p50 {} ms, p99 {} ms, p99.9 {} ms; {} of {} began a book anew; {} unreadable; \
          {} clients lost; clients' process {cores:.2} cores",
         counts.messages as f64 / LASTS.as_secs_f64(),
         late(0.5),
@@ -170,7 +226,7 @@ thread_local! {
 
 const BUFFER_BYTES: usize = 256 << 10;
 
-async fn read(mut socket: TcpStream, counts: &RefCell<Counts>) -> std::io::Result<()> {
+async fn read(mut socket: TcpStream, counts: &RefCell<Counts>, is_sampled: bool) -> std::io::Result<()> {
     let mut left = Vec::new();
     loop {
         socket.readable().await?;
@@ -185,7 +241,7 @@ async fn read(mut socket: TcpStream, counts: &RefCell<Counts>) -> std::io::Resul
                 Err(error) => return Err(error),
             };
             left.clear();
-            let (rest, pinged) = frames(&buffer[..kept + count], &mut counts.borrow_mut());
+            let (rest, pinged) = frames(&buffer[..kept + count], &mut counts.borrow_mut(), is_sampled);
             left.extend_from_slice(rest);
             Ok(pinged)
         })?;
@@ -196,7 +252,7 @@ async fn read(mut socket: TcpStream, counts: &RefCell<Counts>) -> std::io::Resul
 }
 
 /// Counts whole frames; what is left, and whether a ping was among them.
-fn frames<'a>(mut bytes: &'a [u8], counts: &mut Counts) -> (&'a [u8], bool) {
+fn frames<'a>(mut bytes: &'a [u8], counts: &mut Counts, is_sampled: bool) -> (&'a [u8], bool) {
     let (mut pinged, now_ms) = (false, now_ms());
     loop {
         let (kind, begin, length) = match bytes {
@@ -208,10 +264,21 @@ fn frames<'a>(mut bytes: &'a [u8], counts: &mut Counts) -> (&'a [u8], bool) {
         bytes = &bytes[begin + length..];
         match kind {
             0x89 => pinged = true,
-            0x81 if counts.counts => counts.message(payload, now_ms),
+            0x81 if counts.counts => {
+                counts.message(payload, now_ms);
+                if is_sampled {
+                    counts.samples.extend(sample(payload, now_ms));
+                }
+            }
             _ => {}
         }
     }
+}
+
+/// Book and sequence of a message, with the time at which it came.
+fn sample(payload: &[u8], now_ms: i64) -> Option<(String, i64, i64)> {
+    let message: serde_json::Value = serde_json::from_slice(payload).ok()?;
+    Some((message["instrument"].as_str()?.to_owned(), message["sequence"].as_i64()?, now_ms))
 }
 
 impl Counts {
