@@ -91,11 +91,10 @@ impl Settings {
             (None, None) => None,
             _ => bail!("set both TAPELINE_GATEWAY_TLS_CERT and TAPELINE_GATEWAY_TLS_KEY, or none of them"),
         };
-        let origins = lookup("TAPELINE_GATEWAY_ORIGINS").unwrap_or_default();
-        let origins = origins.split(',').map(str::trim).filter(|origin| !origin.is_empty());
-        let origins = origins.map(|text| origin("TAPELINE_GATEWAY_ORIGINS", text));
-        let proxies = lookup("TAPELINE_GATEWAY_PROXIES").unwrap_or_default();
-        let proxies = proxies.split(',').map(str::trim).filter(|text| !text.is_empty()).map(|text| {
+        let origins = list(&lookup, "TAPELINE_GATEWAY_ORIGINS");
+        let origins = origins.iter().map(|text| origin("TAPELINE_GATEWAY_ORIGINS", text)).collect::<Result<_>>()?;
+        let proxies = list(&lookup, "TAPELINE_GATEWAY_PROXIES");
+        let proxies = proxies.iter().map(|text| {
             let wrong = || format!("TAPELINE_GATEWAY_PROXIES has `{text}`: set it to addresses such as 10.0.0.1");
             text.parse().map(|address: IpAddr| address.to_canonical()).with_context(wrong)
         });
@@ -105,7 +104,6 @@ impl Settings {
             Some("1") => true,
             Some(text) => bail!("TAPELINE_GATEWAY_DEMO is `{text}`: set it to 1 or 0"),
         };
-        let origins = origins.collect::<Result<_>>()?;
         let mut settings = Self { tls, origins, proxies, demo, ..Self::at(listen) };
         if let Some(text) = lookup("TAPELINE_GATEWAY_RP") {
             origin("TAPELINE_GATEWAY_RP", &text)?;
@@ -113,11 +111,15 @@ impl Settings {
         } else if settings.tls.is_some() {
             settings.relying_party = format!("https://localhost:{}", listen.port());
         }
-        let operators = lookup("TAPELINE_GATEWAY_OPERATORS").unwrap_or_default();
-        let operators = operators.split(',').map(str::trim).filter(|login| !login.is_empty());
-        settings.operators = operators.map(str::to_owned).collect();
+        settings.operators = list(&lookup, "TAPELINE_GATEWAY_OPERATORS");
         Ok(settings)
     }
+}
+
+/// What a variable lists, separated by commas.
+fn list(lookup: &impl Fn(&str) -> Option<String>, variable: &str) -> Vec<String> {
+    let listed = lookup(variable).unwrap_or_default();
+    listed.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }
 
 fn port_offset(lookup: &impl Fn(&str) -> Option<String>) -> Result<u16> {

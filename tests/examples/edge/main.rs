@@ -15,11 +15,11 @@ mod users;
 
 use anyhow::Result;
 use sockets::Audience;
-use std::process::{Child, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 use tapeline_cli::component::Component;
-use tapeline_replay::generate::{Config, Generator};
 use tapeline_tests::gateway::start;
+use tapeline_tests::market::Market;
 use tapeline_tests::parts::{Stack, wait_until, with_stack};
 use tapeline_tests::pipeline::{DRAINING, PROCESSORS, Pipeline};
 
@@ -56,28 +56,26 @@ fn main() -> ExitCode {
 fn measure(stack: &Stack, only: &str) -> Result<()> {
     let mut pipeline = Pipeline::start(stack, &[&PROCESSORS[..], &[TIMESCALE, "clock"]].concat())?;
     let gateway = start(stack, "gateway-edge", &[])?;
-    if "orders".contains(only) {
-        let users = users::prepare(stack, &gateway)?;
-        let round = |rate| entry::measure(stack, &gateway, &users, rate);
+    let users = "orders".contains(only).then(|| users::prepare(stack, &gateway)).transpose()?;
+    let round = |users, rate| entry::measure(stack, &gateway, users, rate);
+    if let Some(users) = &users {
         // Some rounds warm the broker and the processors up and are not shown.
-        for rate in [2_000, 10_000, 2_000] {
-            round(rate)?;
+        for (rate, is_shown) in [(2_000, false), (10_000, false), (2_000, false), (2_000, true), (10_000, true)] {
+            let measured = round(users, rate)?;
+            if is_shown {
+                println!("without ClickHouse, {measured}");
+            }
             stack.drain(&[TIMESCALE], PATIENCE)?;
         }
+    }
+    pipeline.start_again(CLICKHOUSE)?;
+    pipeline.wait_ready()?;
+    stack.drain(&DRAINING, PATIENCE)?;
+    if let Some(users) = &users {
         for rate in [2_000, 10_000] {
-            println!("without ClickHouse, {}", round(rate)?);
-            stack.drain(&[TIMESCALE], PATIENCE)?;
-        }
-        pipeline.start_again(CLICKHOUSE)?;
-        pipeline.wait_ready()?;
-        stack.drain(&DRAINING, PATIENCE)?;
-        for rate in [2_000, 10_000] {
-            println!("with both views, {}", round(rate)?);
+            println!("with both views, {}", round(users, rate)?);
             stack.drain(&DRAINING, PATIENCE)?;
         }
-    } else {
-        pipeline.start_again(CLICKHOUSE)?;
-        pipeline.wait_ready()?;
     }
     for (name, audiences) in [("books", &sockets::BOOKS[..]), ("clients", &sockets::CLIENTS[..])] {
         if name.contains(only) {
@@ -92,46 +90,20 @@ fn measure(stack: &Stack, only: &str) -> Result<()> {
 
 /// Lets a market go on before an audience.
 fn books(stack: &Stack, gateway: &Component, audience: &Audience) -> Result<()> {
-    let listed = Generator::new(Config { instruments: INSTRUMENTS, ..Config::new(SEED, 0) })?.instruments();
-    let names: Vec<String> = listed.iter().map(|instrument| instrument.symbol.to_string()).collect();
-    let mut market = Market::begin(stack, audience)?;
+    let market = Market {
+        orders: audience.orders_per_s * PATIENCE.as_secs(),
+        rate: audience.orders_per_s,
+        instruments: INSTRUMENTS,
+        accounts: 1_000,
+        seed: SEED,
+    };
+    let names = market.symbols()?;
+    let running = market.begin(stack)?;
     let is_known = |name: &String| Ok(gateway.get(&format!("/v1/instruments/{name}/depth"))?.0 == 200);
     for name in &names {
         wait_until("the gateway knows the book", PATIENCE, || is_known(name))?;
     }
     println!("{}", sockets::measure(stack, gateway, &names, audience)?);
-    market.end();
+    drop(running);
     stack.drain(&DRAINING, PATIENCE)
-}
-
-/// `tapeline generate`, which goes on until it is ended.
-struct Market(Child);
-
-impl Market {
-    fn begin(stack: &Stack, audience: &Audience) -> Result<Self> {
-        let mut command = stack.tapeline_command(&["generate"])?;
-        for (option, value) in [
-            ("--orders", audience.orders_per_s * PATIENCE.as_secs()),
-            ("--rate", audience.orders_per_s),
-            ("--instruments", INSTRUMENTS.into()),
-            ("--accounts", 1_000),
-            ("--seed", SEED),
-        ] {
-            command.arg(option).arg(value.to_string());
-        }
-        let log = std::fs::File::create(stack.scratch("market.log"))?;
-        Ok(Self(command.stdout(log.try_clone()?).stderr(log).spawn()?))
-    }
-
-    fn end(&mut self) {
-        // Harmless if it has ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Market {
-    fn drop(&mut self) {
-        self.end();
-    }
 }

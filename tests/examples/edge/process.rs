@@ -2,13 +2,6 @@
 
 use anyhow::{Context, Result};
 use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Now, as records and messages have it.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
 
 /// Resident memory, KiB.
 pub(crate) fn rss_kib(id: u32) -> Result<f64> {

@@ -1,7 +1,7 @@
 //! Books to many WebSocket clients. The clients are in a process of their own, for one process may not have sockets enough for
 //! both ends; they read with as little work as can be, and answer pings.
 
-use crate::process::{cpu_s, now_ms, rss_kib};
+use crate::process::{cpu_s, rss_kib};
 use crate::{PATIENCE, SOCKETS};
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
@@ -20,6 +20,7 @@ use tapeline_cli::component::Component;
 use tapeline_kafka::reader::PartitionReader;
 use tapeline_runtime::event_decoder::decoder;
 use tapeline_runtime::port::Reader;
+use tapeline_runtime::wall_clock::now_ms;
 use tapeline_schemas::codec::SchemaIds;
 use tapeline_schemas::topic;
 use tapeline_schemas::wire::{BookDepth, DepthKind};

@@ -1,16 +1,15 @@
 //! Traders with API keys, funds and an instrument of their own.
 
 use crate::{INSTRUMENTS, PATIENCE};
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use reqwest::blocking::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
 use tapeline_cli::component::Component;
-use tapeline_cli::{drain, publish};
-use tapeline_schemas::topic;
-use tapeline_tests::gateway::instrument;
+use tapeline_tests::gateway::{api_key, base, post, sign_up};
 use tapeline_tests::parts::Stack;
 use tapeline_tests::pipeline::PROCESSORS;
+use tapeline_tests::reference::{instrument, list};
 
 /// Half of them sell, half buy.
 const USERS: usize = 100;
@@ -32,24 +31,17 @@ pub(crate) fn symbol(number: usize) -> String {
 
 /// Signs all up and gives them funds.
 pub(crate) fn prepare(stack: &Stack, gateway: &Component) -> Result<Vec<User>> {
-    let listing = drain::BroadcastWatch::begin(&stack.app.topology, &stack.app.addresses, "validator")?;
     let listed: Vec<_> =
         (0..INSTRUMENTS as usize).map(|number| instrument(&symbol(number), &format!("EDGE{number:02}"))).collect();
-    publish::reference(&stack.app.addresses, &listed, &[])?;
-    listing.wait(topic::INSTRUMENTS, PATIENCE)?;
+    list(stack, &listed, &[])?;
 
-    let base = format!("http://{}", gateway.http().context("the gateway's address")?);
+    let base = base(gateway)?;
     let mut users = Vec::new();
     for number in 0..USERS {
         let address = IpAddr::from(Ipv4Addr::new(127, 0, 3, u8::try_from(number / USERS_OF_ADDRESS)? + 1));
         let http = Client::builder().no_proxy().local_address(Some(address)).timeout(PATIENCE).build()?;
-        let credentials = json!({"login": format!("edge{number}"), "password": "correct horse battery"});
-        post(&http, &format!("{base}/v1/users"), "", &credentials)?;
-        let session = post(&http, &format!("{base}/v1/sessions"), "", &credentials)?;
-        let token = session["access_token"].as_str().context("a token")?;
-        let wanted = json!({"label": "edge", "scopes": ["read", "trade"], "expires_in_days": 1});
-        let made = post(&http, &format!("{base}/v1/api-keys"), token, &wanted)?;
-        users.push(User { address, key: made["api_key"].as_str().context("a key")?.to_owned() });
+        let token = sign_up(&http, &base, &format!("edge{number}"))?;
+        users.push(User { address, key: api_key(&http, &base, &token, &["read", "trade"])? });
     }
     stack.drain(&["validator"], PATIENCE)?;
     let http = Client::builder().no_proxy().timeout(PATIENCE).build()?;
@@ -63,16 +55,9 @@ pub(crate) fn prepare(stack: &Stack, gateway: &Component) -> Result<Vec<User>> {
         for asset in assets {
             let id = format!("funds-{asset}");
             let deposit = json!({"client_order_id": id, "asset": asset, "amount": FUNDS});
-            post(&http, &format!("{base}/v1/deposits"), &user.key, &deposit)?;
+            post(&http, &format!("{base}/v1/deposits"), &user.key, deposit)?;
         }
     }
     stack.drain(&PROCESSORS, PATIENCE)?;
     Ok(users)
-}
-
-fn post(http: &Client, url: &str, token: &str, body: &Value) -> Result<Value> {
-    let answer = http.post(url).bearer_auth(token).json(body).send()?;
-    let (status, text) = (answer.status(), answer.text()?);
-    ensure!(status.is_success(), "{url}: {status} {text}");
-    Ok(serde_json::from_str(&text)?)
 }

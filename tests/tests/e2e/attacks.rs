@@ -13,14 +13,12 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-use tapeline_cli::{drain, publish};
-use tapeline_schemas::topic;
-use tapeline_tests::gateway::{instrument, start};
+use tapeline_tests::gateway::{PASSWORD, ask, base, start};
 use tapeline_tests::parts::{Stack, with_stack};
 use tapeline_tests::pipeline::{PROCESSORS, Pipeline};
+use tapeline_tests::reference::{instrument, list};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-const PASSWORD: &str = "correct horse battery";
 /// Connections of one slow loris.
 const SLOW: usize = 200;
 /// How long others may wait for an answer under an attack: far below the time-outs, far above a slow machine's hiccup.
@@ -77,9 +75,7 @@ struct Target {
 impl Target {
     /// A gateway, and an honest user with funds and an open order.
     fn prepare(stack: &Stack) -> Result<Self> {
-        let watch = drain::BroadcastWatch::begin(&stack.app.topology, &stack.app.addresses, "validator")?;
-        publish::reference(&stack.app.addresses, &[instrument("ABC-USD", "ABC")], &[])?;
-        watch.wait(topic::INSTRUMENTS, PATIENCE)?;
+        list(stack, &[instrument("ABC-USD", "ABC")], &[])?;
         let gateway = start(stack, "gateway-attacked", &[])?;
         let address = gateway.http().context("the gateway's address")?;
         let http = Client::builder().no_proxy().timeout(PATIENCE).build()?;
@@ -103,16 +99,7 @@ impl Target {
     }
 
     fn ask(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Result<(u16, Value)> {
-        let mut request = self.http.request(method.parse()?, format!("http://{}{path}", self.address));
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().with_context(|| format!("{method} {path}"))?;
-        let (status, text) = (answer.status().as_u16(), answer.text()?);
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        ask(&self.http, method, &format!("{}{path}", base(&self.gateway)?), token, body)
     }
 
     fn expect(&self, status: u16, method: &str, path: &str, token: &str, body: Option<Value>) -> Result<Value> {

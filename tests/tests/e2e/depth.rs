@@ -19,11 +19,11 @@ use tapeline_cli::verify::RestingBook;
 use tapeline_domain::depth::{DepthBook, DepthUpdate};
 use tapeline_domain::types::Side;
 use tapeline_kafka::reader::PartitionReader;
-use tapeline_replay::generate::{Config, Generator};
 use tapeline_runtime::event_decoder::decoder;
 use tapeline_runtime::port::Reader;
 use tapeline_schemas::codec::{SchemaIds, Wire};
 use tapeline_schemas::{topic, wire};
+use tapeline_tests::market::Market;
 use tapeline_tests::parts::{Stack, repository, wait_until, with_stack};
 use tapeline_tests::pipeline::Pipeline;
 
@@ -45,15 +45,17 @@ fn a_foreign_client_that_is_cut_now_and_then_has_the_books_of_the_topics() -> Re
         let mut pipeline = Pipeline::start_all(stack)?;
         let gateways = [TestGateway::start(stack)?, TestGateway::start(stack)?];
         let urls = gateways.each_ref().map(TestGateway::websocket).join(",");
-        let names = instruments()?.join(",");
-        let mut publisher = generate(stack, seconds * RATE)?;
+        let market =
+            Market { orders: seconds * RATE, rate: RATE, instruments: INSTRUMENTS, accounts: ACCOUNTS, seed: SEED };
+        let names = market.symbols()?.join(",");
+        let mut publisher = market.begin(stack)?;
         let arguments = ["--gateways", &urls, "--seed", &SEED.to_string(), "--drop-every", DROP_EVERY_S];
         let mut client = Client::start(stack, "websocket", &names, &arguments)?;
         let patience = PATIENCE + Duration::from_secs(3 * seconds);
         wait_until("all is published", patience, || {
             client.check_alive()?;
             pipeline.check_alive()?;
-            let ended = publisher.try_wait()?;
+            let ended = publisher.ended()?;
             ensure!(ended.is_none_or(|status| status.success()), "tapeline generate ended with {ended:?}");
             Ok(ended.is_some())
         })?;
@@ -85,29 +87,6 @@ fn the_client_finds_each_wrong_message() -> Result<()> {
     let output = Command::new(python).args(["-B", "-m", "unittest", "discover", "-s"]).arg(tests).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
-}
-
-/// Symbols of the generated flow.
-fn instruments() -> Result<Vec<String>> {
-    let config = Config { instruments: INSTRUMENTS, accounts: ACCOUNTS, ..Config::new(SEED, 0) };
-    Ok(Generator::new(config)?.instruments().iter().map(|instrument| instrument.symbol.to_string()).collect())
-}
-
-fn generate(stack: &Stack, orders: u64) -> Result<Child> {
-    println!("{orders} orders, {RATE} a second, {INSTRUMENTS} instruments, {ACCOUNTS} accounts, seed {SEED}");
-    let mut command = stack.tapeline_command(&["generate"])?;
-    let options = [
-        ("--orders", orders),
-        ("--rate", RATE),
-        ("--instruments", INSTRUMENTS.into()),
-        ("--accounts", ACCOUNTS.into()),
-        ("--seed", SEED),
-    ];
-    for (option, value) in options {
-        command.arg(option).arg(value.to_string());
-    }
-    let log = File::create(stack.scratch("generate.log"))?;
-    Ok(command.stdout(log.try_clone()?).stderr(log).spawn()?)
 }
 
 /// A running `clients/depth.py`; killed if the test ends before it.

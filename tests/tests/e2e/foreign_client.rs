@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
-use tapeline_cli::{drain, publish};
 use tapeline_domain::types::ONE;
 use tapeline_kafka::reader::PartitionReader;
 use tapeline_runtime::dead_letter;
@@ -15,6 +14,7 @@ use tapeline_runtime::port::{Reader, Record};
 use tapeline_schemas::{topic, wire};
 use tapeline_tests::parts::{Stack, repository, with_stack};
 use tapeline_tests::pipeline::{PROCESSORS, Pipeline};
+use tapeline_tests::reference::{instrument, list};
 
 /// Where the client's Python is; `tests/run` makes it.
 const PYTHON_VARIABLE: &str = "TAPELINE_TEST_PYTHON";
@@ -86,33 +86,14 @@ fn path(path: &std::path::Path) -> String {
 
 /// Operations: the instrument of the client's orders, its forty accounts, and one that nobody funds.
 fn list_instrument_and_accounts(stack: &Stack) -> Result<()> {
-    let (topology, addresses) = (&stack.app.topology, &stack.app.addresses);
-    let instrument = wire::Instrument {
-        symbol: "PYT-USD".into(),
-        base_asset: "PYT".into(),
-        quote_asset: "USD".into(),
-        tick_size: ONE / 100,
-        lot_size: ONE,
-        min_quantity: ONE,
-        max_quantity: 1_000 * ONE,
-        min_notional: ONE,
-        max_notional: 1_000_000 * ONE,
-        reference_price: 100 * ONE,
-        collar_ppm: 100_000,
-        maker_fee_ppm: 100,
-        taker_fee_ppm: 250,
-        status: wire::InstrumentStatus::Open,
-        session_close_ms: 0,
-    };
+    let instrument =
+        wire::Instrument { reference_price: 100 * ONE, collar_ppm: 100_000, ..instrument("PYT-USD", "PYT") };
     let names = SIDES.iter().flat_map(|(side, _)| (0..20).map(move |number| format!("{side}-{number:02}")));
     let accounts: Vec<wire::Account> = names
         .chain(["py-poor".to_owned()])
         .map(|name| wire::Account { account: name.into(), status: wire::AccountStatus::Active, max_open_orders: 1_000 })
         .collect();
-    let watch = drain::BroadcastWatch::begin(topology, addresses, "validator")?;
-    publish::reference(addresses, &[instrument], &accounts)?;
-    watch.wait(topic::INSTRUMENTS, PATIENCE)?;
-    stack.drain(&["validator"], PATIENCE)
+    list(stack, &[instrument], &accounts)
 }
 
 /// Account, client order id and reason of each rejection, none missing and none more.

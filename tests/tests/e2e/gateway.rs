@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tapeline_cli::{drain, publish};
 use tapeline_domain::types::position_id;
 use tapeline_gateway::auth::Authenticator;
 use tapeline_gateway::config::Settings;
@@ -21,9 +20,10 @@ use tapeline_runtime::event_decoder::decoder;
 use tapeline_runtime::port::Reader;
 use tapeline_schemas::codec::SchemaIds;
 use tapeline_schemas::{topic, wire};
-use tapeline_tests::gateway::instrument;
+use tapeline_tests::gateway;
 use tapeline_tests::parts::{Stack, wait_until, with_stack};
 use tapeline_tests::pipeline::Pipeline;
+use tapeline_tests::reference::{instrument, list};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Longer than the gateway takes to say that it does not know.
@@ -112,16 +112,7 @@ struct Trader {
 
 impl Trader {
     fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Result<(u16, Value)> {
-        let mut request = self.http.request(method.parse()?, format!("{}{path}", self.base));
-        if !self.account.is_empty() {
-            request = request.bearer_auth(&self.account);
-        }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().with_context(|| format!("{method} {path}"))?;
-        let (status, text) = (answer.status().as_u16(), answer.text()?);
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        gateway::ask(&self.http, method, &format!("{}{path}", self.base), &self.account, body)
     }
 
     fn get(&self, path: &str) -> Result<(u16, Value)> {
@@ -162,17 +153,12 @@ fn limit(id: &str, side: &str, quantity: &str, price: &str) -> Value {
 }
 
 fn list_instrument_and_accounts(stack: &Stack) -> Result<()> {
-    let (topology, addresses) = (&stack.app.topology, &stack.app.addresses);
-    let instrument = instrument(INSTRUMENT, "ABC");
     let account = |name: &str| wire::Account {
         account: name.into(),
         status: wire::AccountStatus::Active,
         max_open_orders: 10_000,
     };
-    let watch = drain::BroadcastWatch::begin(topology, addresses, "validator")?;
-    publish::reference(addresses, &[instrument], &["ann", "bob"].map(account))?;
-    watch.wait(topic::INSTRUMENTS, PATIENCE)?;
-    stack.drain(&["validator"], PATIENCE)
+    list(stack, &[instrument(INSTRUMENT, "ABC")], &["ann", "bob"].map(account))
 }
 
 fn fund(ann: &Trader, bob: &Trader) -> Result<()> {

@@ -12,11 +12,10 @@ use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
 use tapeline_cli::component::Component;
-use tapeline_cli::{drain, publish};
-use tapeline_schemas::topic;
-use tapeline_tests::gateway::{instrument, start};
+use tapeline_tests::gateway::{base, post, sign_up, start};
 use tapeline_tests::parts::{Stack, with_stack};
 use tapeline_tests::pipeline::{PROCESSORS, Pipeline};
+use tapeline_tests::reference::{instrument, list};
 use tapeline_tests::views::timescale;
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
@@ -36,7 +35,6 @@ const KILL_AFTER: usize = 2_000;
 const UNDER_WAY: usize = 20;
 /// Sign-ups that one address may have.
 const USERS_OF_ADDRESS: usize = 10;
-const PASSWORD: &str = "correct horse battery";
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long an answer may take before the connection counts as dead.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -47,9 +45,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 fn programs_move_from_a_killed_gateway_and_no_order_is_lost_or_doubled() -> Result<()> {
     with_stack("gateway_kill", |stack| {
         let mut pipeline = Pipeline::start_all(stack)?;
-        let watch = drain::BroadcastWatch::begin(&stack.app.topology, &stack.app.addresses, "validator")?;
-        publish::reference(&stack.app.addresses, &[instrument("ABC-USD", "ABC")], &[])?;
-        watch.wait(topic::INSTRUMENTS, PATIENCE)?;
+        list(stack, &[instrument("ABC-USD", "ABC")], &[])?;
         let (first, second) = (start(stack, "gateway-first", &[])?, start(stack, "gateway-second", &[])?);
         let tokens = users(stack, &first)?;
         let world = World::new(&first, &second, tokens)?;
@@ -66,26 +62,18 @@ fn programs_move_from_a_killed_gateway_and_no_order_is_lost_or_doubled() -> Resu
 
 /// Signs the users up, logs them in, gives them funds; their access tokens.
 fn users(stack: &Stack, gateway: &Component) -> Result<Vec<String>> {
-    let base = format!("http://{}", gateway.http().context("the gateway's address")?);
-    let post = |http: &Client, path: &str, token: &str, body: &Value| -> Result<Value> {
-        let answer = http.post(format!("{base}{path}")).bearer_auth(token).json(body).send()?;
-        let (status, text) = (answer.status(), answer.text()?);
-        ensure!(status.is_success(), "{path}: {status} {text}");
-        Ok(serde_json::from_str(&text)?)
-    };
+    let base = base(gateway)?;
     let (mut users, mut tokens) = (Vec::new(), Vec::new());
     for user in 0..USERS {
         let address = Ipv4Addr::new(127, 0, 1, u8::try_from(user / USERS_OF_ADDRESS)? + 1);
         let http = Client::builder().no_proxy().local_address(Some(address.into())).timeout(PATIENCE).build()?;
-        let credentials = json!({"login": format!("user{user}"), "password": PASSWORD});
-        post(&http, "/v1/users", "", &credentials)?;
-        let session = post(&http, "/v1/sessions", "", &credentials)?;
-        tokens.push(session["access_token"].as_str().context("a token")?.to_owned());
+        tokens.push(sign_up(&http, &base, &format!("user{user}"))?);
         users.push(http);
     }
     stack.drain(&["validator"], PATIENCE)?;
     for (http, token) in users.iter().zip(&tokens) {
-        post(http, "/v1/deposits", token, &json!({"client_order_id": "deposit", "asset": "USD", "amount": "10000"}))?;
+        let deposit = json!({"client_order_id": "deposit", "asset": "USD", "amount": "10000"});
+        post(http, &format!("{base}/v1/deposits"), token, deposit)?;
     }
     stack.drain(&PROCESSORS, PATIENCE)?;
     Ok(tokens)

@@ -22,6 +22,7 @@ use tapeline_runtime::port::Reader;
 use tapeline_schemas::codec::SchemaIds;
 use tapeline_schemas::topic;
 use tapeline_schemas::wire::{AuditKind, AuditOutcome, GatewayAudit, IdentitySigner, IdentityUser, IdentityUserStatus};
+use tapeline_tests::gateway;
 use tapeline_tests::parts::{Stack, wait_until, with_stack};
 use tapeline_tests::pipeline::Pipeline;
 
@@ -76,16 +77,7 @@ impl TestGateway {
     }
 
     fn ask(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Result<(u16, Value)> {
-        let mut request = self.http.request(method.parse()?, format!("http://{}{path}", self.running.address));
-        if !token.is_empty() {
-            request = request.bearer_auth(token);
-        }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().with_context(|| format!("{method} {path}"))?;
-        let (status, text) = (answer.status().as_u16(), answer.text()?);
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        gateway::ask(&self.http, method, &format!("http://{}{path}", self.running.address), token, body)
     }
 
     fn get(&self, path: &str, token: &str) -> Result<(u16, Value)> {
