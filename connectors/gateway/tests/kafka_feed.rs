@@ -90,7 +90,7 @@ fn a_feed_shows_what_is_committed_before_and_after_its_start() {
     for topic in topics {
         admin.create_topic(topic, 2, 1, &[]).unwrap();
     }
-    let publisher = TransactionalPublisher::open(&bootstrap, "gateway-test").unwrap();
+    let mut publisher = TransactionalPublisher::open(&bootstrap, "gateway-test").unwrap();
     let mut unreadable = change(2);
     unreadable.payload = Some(b"garbage".to_vec());
     publisher.commit(&[change(1), unreadable, change(2)]).unwrap();

@@ -8,7 +8,7 @@
 //! What is absent: trying again. A record whose time-out is over may lie in the log nevertheless; its sender decides.
 
 use crate::client::{LastingContext, producer_config};
-use crate::port;
+use crate::publisher;
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
@@ -212,7 +212,7 @@ impl SenderThread {
             }
             self.send_what_may_go();
             self.give_up_what_is_old();
-            port::serve(&self.producer);
+            publisher::serve(&self.producer);
             self.producer.context().stranded.bring_back(self.producer.client());
         }
     }

@@ -12,7 +12,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 use smol_str::SmolStr;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Mutex;
@@ -39,8 +39,8 @@ pub(crate) fn base_config(bootstrap: &str, client_id: &str) -> ClientConfig {
         .set("bootstrap.servers", bootstrap)
         .set("client.id", client_id)
         .set("reconnect.backoff.ms", "100")
-        // A commit whose coordinator has died asks who is the new one only when a connection changes its state: it is the
-        // attempts at the dead broker that wake it. With 5 s between them lanes stood still for as long.
+        // The client asks who has taken a dead broker's place when a connection changes its state: it is the attempts at the
+        // dead one that wake it. With 5 s between them lanes stood still for as long.
         .set("reconnect.backoff.max.ms", "500")
         // Whoever missed a change of leaders hears of it now, and not after the client's default of five minutes.
         .set("topic.metadata.refresh.interval.ms", "10000")
@@ -167,54 +167,6 @@ impl<N: Send + Sync + 'static> ClientContext for LastingContext<N> {
 }
 
 impl ConsumerContext for LastingContext {}
-
-/// How far a lane's own topics, journal and snapshots, have been written, and what could not be.
-pub(crate) struct Written {
-    own_topics: Vec<String>,
-    next_offsets: Mutex<HashMap<(usize, i32), i64>>,
-    first_failure: Mutex<Option<String>>,
-}
-
-impl Written {
-    pub(crate) fn new(own_topics: Vec<String>) -> Self {
-        Self { own_topics, next_offsets: Mutex::default(), first_failure: Mutex::default() }
-    }
-
-    /// Why the first record that could not be delivered was not.
-    pub(crate) fn first_failure(&self) -> Option<String> {
-        self.first_failure.lock().ok()?.clone()
-    }
-
-    /// The offset after the newest delivered record.
-    pub(crate) fn next_offset(&self, topic: &str, partition: i32) -> Option<i64> {
-        let place = self.own_topics.iter().position(|own| own == topic)?;
-        self.next_offsets.lock().ok()?.get(&(place, partition)).copied()
-    }
-}
-
-impl ProducerContext for LastingContext<Written> {
-    type DeliveryOpaque = ();
-
-    /// A record that was not delivered fails its transaction. The first one tells why; those after it are only given up.
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Written { own_topics, next_offsets, first_failure } = &self.notes;
-        match result {
-            Ok(message) => {
-                if let Some(place) = own_topics.iter().position(|own| own == message.topic())
-                    && let Ok(mut next_offsets) = next_offsets.lock()
-                {
-                    next_offsets.insert((place, message.partition()), message.offset() + 1);
-                }
-            }
-            Err((error, message)) => {
-                if let Ok(mut first) = first_failure.lock() {
-                    let (topic, partition) = (message.topic(), message.partition());
-                    first.get_or_insert_with(|| format!("a record of {topic}, partition {partition}: {error}"));
-                }
-            }
-        }
-    }
-}
 
 /// Tells where assigned partitions begin; `None` leaves it to the group's offsets.
 pub(crate) type StartAt = Box<dyn Fn(&[(SmolStr, i32)]) -> Result<Vec<i64>, String> + Send + Sync>;

@@ -8,18 +8,18 @@
 //! records from then on. And each commit carries the member's epoch, which the group's coordinator checks.
 
 use crate::client::{
-    GroupContext, LastingContext, QuicklyClosed, Written, client_id, consumer, consumer_config, know, member_config,
-    poll_member, producer_config, producer_error, record,
+    GroupContext, LastingContext, QuicklyClosed, client_id, consumer, consumer_config, member_config, poll_member,
+    record,
 };
-use crate::protocol::{Cluster, OffsetOf, Transaction};
+use crate::membership::membership;
+use crate::producer::{GroupOffsets, Producer};
+use crate::protocol::{Cluster, OffsetOf};
 use crate::reader::Readers;
 use crate::stranded::STATISTICS_INTERVAL_MS;
-use crate::takeover::{Successor, end_former_life, end_what_is_left};
+use crate::takeover::{Successor, end_what_is_left};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -30,22 +30,8 @@ use tapeline_runtime::port::{Bounds, InputPartition, OutView, Polled, Port, Port
 
 /// How long one request to the broker may take before the lane is built anew.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// When a lane's producer closes a connection that nothing goes over, so that it opens it again when it needs it.
-///
-/// A transaction whose group's coordinator has died waits without end if the client forgets the dead broker before it asks
-/// who is the new one (librdkafka 2.10 and later, <https://github.com/confluentinc/librdkafka/issues/5511>): it asks again
-/// when one of its connections opens or closes. Seen: 48 s, until the dead broker was back.
-const IDLE_CONNECTION_MS: &str = "2000";
-/// After how long a refused request of a transaction is sent again, at first. A transaction that follows soon after another one
-/// is refused until the broker has written that one's markers, a matter of a few milliseconds; the client's default is 100 ms,
-/// and was the longest that orders waited: 1 in 100 for over 130 ms.
-const RETRY_BACKOFF_MS: &str = "5";
-/// How long a lane that starts waits at most until its producer knows the brokers.
-const ACQUAINTANCE: Duration = Duration::from_secs(2);
 /// Where Kafka keeps what groups have committed: a transaction's offsets stand there.
 const GROUP_OFFSETS: &str = "__consumer_offsets";
-/// Steps in which deliveries are awaited: rdkafka's own flush waits in steps of 100 ms.
-const SERVE_STEP: Duration = Duration::from_micros(200);
 /// Pause between two looks whether a transaction's markers have been written.
 const STABLE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -65,17 +51,16 @@ pub struct KafkaPort {
     cluster: Cluster,
     group: QuicklyClosed<GroupContext>,
     broadcast: Option<QuicklyClosed<LastingContext>>,
-    producer: BaseProducer<LastingContext<Written>>,
+    producer: Producer,
     /// Whether the producer has taken over its transactional id.
     initialised: bool,
-    in_transaction: bool,
     /// When the group's consumer had nothing more, last.
     drained_at: Instant,
 }
 
 impl KafkaPort {
-    /// Makes the clients of a lane called `name`, and lets its producer meet the brokers. It is in no group yet. `outputs` are
-    /// all topics that the component writes to; `http` is where this process serves HTTP.
+    /// Makes the clients of a lane called `name`. It is in no group yet. `outputs` are all topics that the component writes
+    /// to; `http` is where this process serves HTTP.
     ///
     /// # Errors
     /// [`PortError::Away`] if a client can't be made.
@@ -87,24 +72,11 @@ impl KafkaPort {
         http: Option<SocketAddr>,
     ) -> Result<Self, PortError> {
         let away = |error: KafkaError| PortError::Away(format!("{}: {error}", spec.component));
-        let mut config = producer_config(bootstrap, &name);
-        config
-            .set("transactional.id", &name)
-            .set("transaction.timeout.ms", "60000")
-            .set("retry.backoff.ms", RETRY_BACKOFF_MS)
-            .set("connections.max.idle.ms", IDLE_CONNECTION_MS);
-        let snapshots = spec.snapshots.as_ref().map(|spec| spec.topic.clone());
-        let context =
-            LastingContext::new(bootstrap, Written::new(spec.journal.iter().cloned().chain(snapshots).collect()));
-        let producer: BaseProducer<LastingContext<Written>> = config.create_with_context(context).map_err(away)?;
         let topics: Vec<String> = spec.inputs.iter().map(|input| input.topic.clone()).collect();
         let assigned = spec.inputs.iter().filter(|input| !input.broadcast);
         let client_id = client_id(&spec.component, http);
         let config = member_config(bootstrap, &spec.component, &name, &client_id);
         let group = consumer(&config, GroupContext::new(bootstrap, topics.clone(), None)).map_err(away)?;
-        if let Some(topic) = topics.first() {
-            get_acquainted(&producer, topic);
-        }
         let broadcast = if spec.inputs.iter().any(|input| input.broadcast) {
             let mut config = consumer_config(bootstrap, &spec.component);
             config
@@ -117,6 +89,7 @@ impl KafkaPort {
         Ok(Self {
             readers: Readers::new(bootstrap),
             component: spec.component.clone(),
+            producer: Producer::new(bootstrap, &name),
             name,
             topics,
             assigned_topics: assigned.map(|input| input.topic.clone()).collect(),
@@ -125,9 +98,7 @@ impl KafkaPort {
             cluster: Cluster::new(bootstrap),
             group,
             broadcast,
-            producer,
             initialised: false,
-            in_transaction: false,
             drained_at: Instant::now(),
         })
     }
@@ -143,38 +114,6 @@ impl KafkaPort {
         subscribed.map_err(|error| PortError::Away(format!("{}: {error}", self.component)))
     }
 
-    fn failed(&self, doing: &str, error: &KafkaError) -> PortError {
-        producer_error(doing, error, self.producer.client().fatal_error())
-    }
-
-    /// An error of the producer with what led to it: all calls after a failed delivery say only that the transaction failed.
-    fn explained(&self, error: PortError) -> PortError {
-        take_deliveries(&self.producer);
-        match (error, self.producer.context().notes.first_failure()) {
-            (PortError::Away(text), Some(cause)) => PortError::Away(format!("{text}; {cause}")),
-            (PortError::Fatal(text), Some(cause)) => PortError::Fatal(format!("{text}; {cause}")),
-            (error, _) => error,
-        }
-    }
-
-    /// Adds the group's next offsets to the transaction and commits it.
-    fn commit_with(&self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {
-        let mut list = TopicPartitionList::new();
-        for ((input, partition), offset) in offsets {
-            list.add_partition_offset(&self.topics[*input], *partition, Offset::Offset(*offset))
-                .map_err(|error| PortError::Fatal(error.to_string()))?;
-        }
-        if !offsets.is_empty() {
-            let member = self.group.group_metadata();
-            let member = member.ok_or_else(|| PortError::Away("the consumer is not in its group".into()))?;
-            repeat(&self.producer, "adding offsets", || {
-                self.producer.send_offsets_to_transaction(&list, &member, REQUEST_TIMEOUT)
-            })?;
-        }
-        flush(&self.producer)?;
-        repeat(&self.producer, "committing", || self.producer.commit_transaction(REQUEST_TIMEOUT))
-    }
-
     /// What the group has to say, if anything. Partitions are passed on only when nobody else can write for them: the
     /// member is in the group by then, so that no other one takes this producer for a zombie's.
     fn next_event(&mut self) -> Option<Result<Polled, PortError>> {
@@ -185,30 +124,26 @@ impl KafkaPort {
 
     fn take_over(&mut self) -> Result<(), PortError> {
         let transactions = self.cluster.transactions()?;
-        let claimed = self.claim(&transactions)?;
+        let claimed = self.claim()?;
         let successor = Successor { component: &self.component, name: &self.name, topics: &self.written_topics };
         Ok(end_what_is_left(&mut self.cluster, &successor, &transactions, claimed)?)
     }
 
     /// Takes over the transactional id, and says whether it was not so before.
-    fn claim(&mut self, transactions: &[Transaction]) -> Result<bool, PortError> {
+    fn claim(&mut self) -> Result<bool, PortError> {
         if self.initialised {
             return Ok(false);
         }
         let started_at = Instant::now();
-        end_former_life(&mut self.cluster, &self.name, transactions)?;
-        let taken = self.producer.init_transactions(REQUEST_TIMEOUT);
-        taken.map_err(|error| self.failed("taking over the transactional id", &error))?;
+        self.producer.claim()?;
         self.initialised = true;
         let claim_ms = started_at.elapsed().as_millis() as u64;
         tracing::info!(id = %self.name, claim_ms, "transactional id taken over");
         Ok(true)
     }
 
-    /// Lets the clients go on that have lost sight of Kafka; the producer's statistics are taken here too.
+    /// Lets the clients go on that have lost sight of Kafka.
     fn look_after_clients(&self) {
-        take_deliveries(&self.producer);
-        self.producer.context().stranded.bring_back(self.producer.client());
         self.group.context().stranded.bring_back(self.group.client());
         if let Some(broadcast) = &self.broadcast {
             broadcast.context().stranded.bring_back(broadcast.client());
@@ -313,24 +248,29 @@ impl Port for KafkaPort {
         consumer.assign(&list).map_err(away)
     }
 
+    /// The broker hears of a transaction with its first records.
     fn begin(&mut self) -> Result<(), PortError> {
-        self.producer.begin_transaction().map_err(|error| self.failed("beginning a transaction", &error))?;
-        self.in_transaction = true;
         Ok(())
     }
 
     fn send(&mut self, out: OutView<'_>) -> Result<(), PortError> {
-        send(&self.producer, out).map_err(|error| self.explained(error))
+        self.producer.send(&out)
     }
 
     fn commit(&mut self, offsets: &[(InputPartition, i64)]) -> Result<(), PortError> {
-        self.commit_with(offsets).map_err(|error| self.explained(error))?;
-        self.in_transaction = false;
-        Ok(())
+        if offsets.is_empty() {
+            return self.producer.commit(None);
+        }
+        let member = membership(self.group.client());
+        let member = member.ok_or_else(|| PortError::Away("the consumer is not in its group".into()))?;
+        let place = |((input, partition), offset): &(InputPartition, i64)| (&*self.topics[*input], *partition, *offset);
+        let offsets: Vec<_> = offsets.iter().map(place).collect();
+        let (group, instance) = (&*self.component, &*self.name);
+        self.producer.commit(Some(&GroupOffsets { group, instance, member: &member, offsets: &offsets }))
     }
 
     fn written(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.producer.context().notes.next_offset(topic, partition)
+        self.producer.next_offset(topic, partition)
     }
 
     fn starts(&self) -> Vec<(InputPartition, i64)> {
@@ -345,24 +285,9 @@ impl Port for KafkaPort {
 impl Drop for KafkaPort {
     /// What is half done is aborted at once, so that readers behind it don't wait for its time-out.
     fn drop(&mut self) {
-        if self.in_transaction
-            && let Err(error) = self.producer.abort_transaction(Duration::from_secs(5))
-        {
+        if let Err(error) = self.producer.abort() {
             tracing::debug!(%error, "a transaction could not be aborted");
         }
-    }
-}
-
-/// Lets a producer meet the brokers before its group is joined.
-///
-/// librdkafka looks for the transactions' coordinator only over a connection that is up already, and takes only a broker from
-/// Kafka's own list for one; else it waits for 500 ms and looks again. So it is asked where a partition ends: that takes the
-/// list and a connection to a broker on it.
-fn get_acquainted<C: ProducerContext>(producer: &BaseProducer<C>, topic: &str) {
-    let client = producer.client();
-    let met = know(client, topic, ACQUAINTANCE).and_then(|()| client.fetch_watermarks(topic, 0, ACQUAINTANCE));
-    if let Err(error) = met {
-        tracing::debug!(%error, "the producer has not met the brokers");
     }
 }
 
@@ -392,96 +317,4 @@ pub(crate) fn partitions<C: rdkafka::consumer::ConsumerContext>(
         return Err(PortError::Away(format!("the topic {topic} does not exist: run `tapeline apply`")));
     }
     Ok(count as i32)
-}
-
-/// Queues a record, waiting while the producer's queue is full.
-pub(crate) fn send<C>(producer: &BaseProducer<C>, out: OutView<'_>) -> Result<(), PortError>
-where
-    C: ProducerContext<DeliveryOpaque = ()>,
-{
-    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(out.topic);
-    record.key = out.key;
-    record.payload = out.payload;
-    record.partition = out.partition;
-    if !out.headers.is_empty() {
-        let headers = out
-            .headers
-            .iter()
-            .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
-        record.headers = Some(headers);
-    }
-    enqueue(producer, record)
-}
-
-/// As [`send`], of a record that is ready.
-pub(crate) fn enqueue<C>(producer: &BaseProducer<C>, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), PortError>
-where
-    C: ProducerContext<DeliveryOpaque = ()>,
-{
-    let deadline = Instant::now() + REQUEST_TIMEOUT;
-    loop {
-        match producer.send(record) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned))
-                if Instant::now() < deadline =>
-            {
-                serve(producer);
-                record = returned;
-            }
-            Err((error, _)) => return Err(producer_error("writing", &error, producer.client().fatal_error())),
-        }
-    }
-}
-
-/// Takes all that the client has to say of deliveries; whether that was anything. One poll takes one batch only.
-pub(crate) fn take_deliveries<C: ProducerContext>(producer: &BaseProducer<C>) -> bool {
-    let at_first = producer.in_flight_count();
-    let mut left = at_first;
-    loop {
-        producer.poll(Duration::ZERO);
-        match producer.in_flight_count() {
-            now if now == left => return left != at_first,
-            now => left = now,
-        }
-    }
-}
-
-/// Takes what the client has to say of deliveries, and waits a little if that was nothing.
-///
-/// rdkafka's poll with a time-out waits in whole milliseconds: below one it asks again and again until the time is over, which
-/// took a third of a lane's processor time.
-pub(crate) fn serve<C: ProducerContext>(producer: &BaseProducer<C>) {
-    if !take_deliveries(producer) {
-        std::thread::sleep(SERVE_STEP);
-    }
-}
-
-/// Waits until the broker has all that was sent.
-pub(crate) fn flush<C: ProducerContext>(producer: &BaseProducer<C>) -> Result<(), PortError> {
-    let deadline = Instant::now() + REQUEST_TIMEOUT;
-    while producer.in_flight_count() > 0 {
-        serve(producer);
-        if Instant::now() > deadline {
-            return Err(PortError::Away(format!("the broker took no records for {REQUEST_TIMEOUT:?}")));
-        }
-    }
-    Ok(())
-}
-
-/// Repeats a transaction's step while the client says that it may be repeated.
-pub(crate) fn repeat<C: ProducerContext>(
-    producer: &BaseProducer<C>,
-    doing: &str,
-    step: impl Fn() -> Result<(), KafkaError>,
-) -> Result<(), PortError> {
-    let deadline = Instant::now() + REQUEST_TIMEOUT;
-    loop {
-        match step() {
-            Ok(()) => return Ok(()),
-            Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
-                serve(producer);
-            }
-            Err(error) => return Err(producer_error(doing, &error, producer.client().fatal_error())),
-        }
-    }
 }

@@ -11,7 +11,11 @@
 //! abort that follows means a new life of the lane, and both are aborted.
 
 use crate::protocol::{Cluster, Group, Marker, OpenProducer, ProtocolError, Transaction};
+use kafka_protocol::error::ResponseError;
 use std::collections::BTreeMap;
+
+/// How often a producer without a member is fenced that goes on in between, before the lane is built anew.
+const FENCE_ATTEMPTS: usize = 10;
 
 /// A lane that is about to write.
 pub(crate) struct Successor<'a> {
@@ -21,17 +25,6 @@ pub(crate) struct Successor<'a> {
     pub(crate) name: &'a str,
     /// All topics that transactions of the component touch.
     pub(crate) topics: &'a [String],
-}
-
-/// Aborts what the former life of the producer `name` has left open. Taking over its transactional id does that too, but librdkafka
-/// asks again only after 500 ms if the coordinator is not done with it at once (`rdkafka_idempotence.c`).
-pub(crate) fn end_former_life(
-    cluster: &mut Cluster,
-    name: &str,
-    transactions: &[Transaction],
-) -> Result<(), ProtocolError> {
-    let left_open = transactions.iter().find(|seen| seen.id == name && seen.is_open());
-    left_open.map_or(Ok(()), |seen| cluster.fence(seen).map(|_| ()))
 }
 
 /// Ends all that former lives of `successor` and producers without a member have left open. The caller is a member of the
@@ -50,16 +43,40 @@ pub(crate) fn end_what_is_left(
     let mut ended: BTreeMap<i64, Marker> = own.map(|seen| (seen.producer_id, end_of(seen))).collect();
     let group = cluster.group(successor.component)?;
     for seen in absent(successor.component, transactions, group.as_ref()) {
-        if cluster.fence(seen)? {
+        if let Some(fenced) = fence_absent(cluster, successor.component, seen)? {
             tracing::info!(
                 component = successor.component,
-                transactional_id = seen.id,
+                transactional_id = fenced.id,
                 "fenced: its member is not in the group"
             );
-            ended.insert(seen.producer_id, end_of(seen));
+            ended.insert(fenced.producer_id, end_of(&fenced));
         }
     }
     write_missing_markers(cluster, successor.topics, &ended)
+}
+
+/// Fences a producer whose member is not in the group, and tells how it stood then; `None` if the transactional id has a member
+/// again. Each transaction that it ends in between gives it another epoch, and to fence the former one does nothing: then it
+/// is looked at once more. It does not go on for long, as the group refuses its offsets.
+fn fence_absent(
+    cluster: &mut Cluster,
+    component: &str,
+    seen: &Transaction,
+) -> Result<Option<Transaction>, ProtocolError> {
+    let mut seen = seen.clone();
+    for _ in 0..FENCE_ATTEMPTS {
+        if cluster.fence(&seen)? {
+            return Ok(Some(seen));
+        }
+        let transactions = cluster.transactions()?;
+        let group = cluster.group(component)?;
+        let Some(now) = absent(component, &transactions, group.as_ref()).into_iter().find(|now| now.id == seen.id)
+        else {
+            return Ok(None);
+        };
+        seen = now.clone();
+    }
+    Err(ProtocolError::Refused { what: format!("fencing {}", seen.id), code: ResponseError::ConcurrentTransactions })
 }
 
 /// `ended`: producer ids that have no transaction any more as their coordinator sees it, and how their last one ended.

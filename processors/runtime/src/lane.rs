@@ -6,8 +6,7 @@
 
 use crate::dead_letter::dead_letter;
 use crate::metrics::{LaneMetrics, Tally};
-use crate::outbox::Outbox;
-use crate::port::{InputPartition, Polled, Port, PortError, Record};
+use crate::port::{InputPartition, OutView, Polled, Port, PortError, Record};
 use crate::processor::{Coding, Draft, Processor};
 use crate::restore;
 use crate::snapshot::{RECORDS_PER_BLOCK, SnapshotSpec};
@@ -33,6 +32,9 @@ const EARLY_BATCHES: usize = 10;
 /// next is restored.
 const ENTITIES_IN_ROUND: usize = 100_000;
 
+/// Shortest rest after a transaction with few records. A commit may take 2 ms only; stages that rest as short wake each other up
+/// hundreds of times a second, which cost 40 µs of processor for an order at 12,500 orders/s, and gained 6 ms.
+const SHORTEST_REST: Duration = Duration::from_millis(6);
 /// Longest rest between two transactions.
 const LONGEST_REST: Duration = Duration::from_millis(60);
 /// A transaction of so many records is worth what it costs: a lane does not rest after it.
@@ -128,7 +130,6 @@ pub struct Lane<P: Processor, C: Coding<P>, Q: Port> {
     pub(crate) port: Q,
     pub(crate) metrics: LaneMetrics,
     pub(crate) tasks: BTreeMap<i32, Task<P>>,
-    pub(crate) outbox: Outbox,
     assigned: BTreeSet<InputPartition>,
     /// Records to be processed next: reference data of new tasks, and what was polled for tasks not complete yet.
     waiting: Vec<Record>,
@@ -144,22 +145,8 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     pub fn new(spec: LaneSpec, processor: P, coding: C, records: OwnRecords, port: Q, metrics: LaneMetrics) -> Self {
         let (tasks, assigned, waiting) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let joined_at = Instant::now();
-        let (rest, is_stopping, outbox) = (Duration::ZERO, false, Outbox::default());
-        Self {
-            spec,
-            processor,
-            coding,
-            records,
-            port,
-            metrics,
-            tasks,
-            outbox,
-            assigned,
-            waiting,
-            joined_at,
-            rest,
-            is_stopping,
-        }
+        let (rest, is_stopping) = (Duration::ZERO, false);
+        Self { spec, processor, coding, records, port, metrics, tasks, assigned, waiting, joined_at, rest, is_stopping }
     }
 
     /// Works until `stop` is set, then writes snapshots at the last offsets.
@@ -366,7 +353,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     }
 
     fn take(&mut self, partition: i32, record: &Record, transaction: &mut Transaction) -> Result<(), LaneError> {
-        let Self { tasks, processor, coding, spec, port, outbox, .. } = self;
+        let Self { tasks, processor, coding, spec, port, .. } = self;
         let Some(task) = tasks.get_mut(&partition).filter(|task| !task.has_taken(record)) else {
             return Ok(());
         };
@@ -378,7 +365,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
         let outcome = task.take(processor, coding, spec, record, |draft, label| {
             tally.output(label);
             let Draft { topic, key, payload } = draft;
-            outbox.push(topic, None, key, payload);
+            port.send(OutView::without_headers(topic, None, key, payload))
         })?;
         tally.record(record.input, &outcome);
         let input = &spec.inputs[record.input];
@@ -420,7 +407,8 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                 let mut payload = Vec::with_capacity(96);
                 let entry = task.runs.entry(task.hash);
                 self.records.entries.encode(&entry, &mut payload);
-                self.outbox.push(&topic, Some(*partition), partition.to_string().as_bytes(), &payload);
+                let key = partition.to_string();
+                self.port.send(OutView::without_headers(&topic, Some(*partition), key.as_bytes(), &payload))?;
             }
         }
         transaction.with_blocks.extend(self.send_blocks()?);
@@ -429,7 +417,6 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
             transaction.offsets.extend(self.positions(partition));
         }
         let started_at = Instant::now();
-        self.outbox.send(|out| self.port.send(out))?;
         let offsets: Vec<_> = transaction.offsets.into_iter().collect();
         self.port.commit(&offsets)?;
         let took = started_at.elapsed();
@@ -445,7 +432,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
 /// How long a lane rests after a transaction of so many records whose commit took so long.
 fn rest(commit: Duration, records: usize) -> Duration {
     let lacking = WORTHWHILE_RECORDS.saturating_sub(records) as f64 / WORTHWHILE_RECORDS as f64;
-    commit.min(LONGEST_REST).mul_f64(lacking)
+    commit.clamp(SHORTEST_REST, LONGEST_REST).mul_f64(lacking)
 }
 
 /// What the transaction at hand has gathered.
@@ -467,6 +454,7 @@ mod tests {
     fn the_rest_is_shorter_the_fuller_the_transaction_and_never_long() {
         let ms = |commit_ms, records| rest(Duration::from_millis(commit_ms), records).as_millis();
         assert_eq!([ms(8, 0), ms(8, 250), ms(8, 1_000), ms(8, 5_000)], [8, 6, 0, 0]);
+        assert_eq!([ms(0, 0), ms(2, 500)], [6, 3]);
         assert_eq!([ms(900, 0), ms(900, 500)], [60, 30]);
     }
 }

@@ -9,7 +9,6 @@ pub mod event_decoder;
 pub mod journal;
 pub mod lane;
 pub mod metrics;
-mod outbox;
 pub mod port;
 pub mod processor;
 mod restore;

@@ -52,6 +52,13 @@ pub struct OutView<'a> {
     pub headers: &'a [(String, Vec<u8>)],
 }
 
+impl<'a> OutView<'a> {
+    /// A record with a key and a value and without headers.
+    pub fn without_headers(topic: &'a str, partition: Option<i32>, key: &'a [u8], payload: &'a [u8]) -> Self {
+        Self { topic, partition, key: Some(key), payload: Some(payload), headers: &[] }
+    }
+}
+
 impl OutRecord {
     /// It, borrowed.
     pub fn view(&self) -> OutView<'_> {

@@ -62,7 +62,7 @@ pub(crate) fn restore<P: Processor, C: Coding<P>, Q: Port>(
                         task.pass(&lane.spec, &record);
                         continue;
                     }
-                    task.take(&lane.processor, &mut lane.coding, &lane.spec, &record, |_, _| ())?;
+                    task.take(&lane.processor, &mut lane.coding, &lane.spec, &record, |_, _| Ok(()))?;
                 }
                 inputs.check_run_end(&task, (input, run.partition), run.next_offset)?;
             }

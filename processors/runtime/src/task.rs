@@ -3,7 +3,7 @@
 
 use crate::journal::{OutputHash, Runs};
 use crate::lane::{LaneError, LaneSpec};
-use crate::port::{InputPartition, Record};
+use crate::port::{InputPartition, PortError, Record};
 use crate::processor::{Coding, Draft, Label, Position, Processor, Undecodable, Verdict};
 use crate::snapshot::Snapshots;
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ impl<P: Processor> Task<P> {
         coding: &mut C,
         spec: &LaneSpec,
         record: &Record,
-        mut write: impl FnMut(&Draft, Label),
+        mut write: impl FnMut(&Draft, Label) -> Result<(), PortError>,
     ) -> Result<Outcome, LaneError> {
         let event = match coding.decode(record.input, record.key.as_deref(), record.payload.as_deref()) {
             Err(Undecodable::Away(why)) => return Err(LaneError::Away(why)),
@@ -97,7 +97,7 @@ impl<P: Processor> Task<P> {
             coding.encode(effect, &mut self.draft);
             let Draft { topic, key, payload } = &self.draft;
             self.hash.add(topic, key, payload);
-            write(&self.draft, C::label(effect));
+            write(&self.draft, C::label(effect))?;
         }
         Ok(outcome)
     }

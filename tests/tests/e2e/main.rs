@@ -19,6 +19,7 @@ mod identity;
 mod kills;
 mod operations;
 mod outside_trades;
+mod producer;
 mod schemathesis;
 mod takeover;
 mod tools;

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 use tapeline_cli::component::Signal;
 use tapeline_kafka::admin::Admin;
-use tapeline_kafka::protocol::{Cluster, OpenProducer};
+use tapeline_kafka::protocol::{Cluster, OpenProducer, Transaction};
 use tapeline_tests::parts::{Stack, wait_until, with_stack};
 use tapeline_tests::pipeline::{DRAINING, PROCESSORS, Pipeline};
 
@@ -42,11 +42,14 @@ fn a_transaction_whose_end_kafka_left_out_is_ended_by_the_next_life() -> Result<
         pipeline.terminate("executor")?;
         pipeline.terminate("settler")?;
 
+        let before = Cluster::new(&stack.app.addresses.kafka).transactions()?;
         stack.parts(&["down", "kafka"])?;
         put_back(stack, &kept)?;
         stack.parts(&["up", "kafka"])?;
-        let left = open(&mut Cluster::new(&stack.app.addresses.kafka), &topics, producer_id)?;
+        let mut cluster = Cluster::new(&stack.app.addresses.kafka);
+        let left = open(&mut cluster, &topics, producer_id)?;
         ensure!(!left.is_empty(), "the transaction was ended: nothing is tested");
+        catch_up(&mut cluster, &before)?;
 
         for name in DRAINING {
             pipeline.start_again(name)?;
@@ -105,10 +108,26 @@ fn data(stack: &Stack) -> PathBuf {
     stack.home().join("kafka/data")
 }
 
+/// Gives each transactional id an epoch beyond that of `before`. Each transaction has one of its own, and with the coordinators'
+/// log they are put back too; the partitions, which are not, would take the next life for a former one.
+fn catch_up(cluster: &mut Cluster, before: &[Transaction]) -> Result<()> {
+    let mut known = Vec::new();
+    wait_until("the coordinators have read their log", PATIENCE, || {
+        known = cluster.transactions()?;
+        Ok(known.len() == before.len())
+    })?;
+    for mut now in known {
+        let last = before.iter().find(|seen| seen.id == now.id).context("an id that was not there before")?;
+        ensure!(now.producer_id == last.producer_id, "{} has another producer id: give it fewer orders", now.id);
+        while now.producer_epoch <= last.producer_epoch {
+            ensure!(cluster.fence(&now)?, "{} has gone on, from epoch {}", now.id, now.producer_epoch);
+            now.producer_epoch += 1;
+        }
+    }
+    Ok(())
+}
+
 /// Copies the log in which the coordinators keep what transactions there are; nobody has one open. Gives the copy's folder.
-///
-/// No processor may take over its transactional id between that and the log's return: with its producer's epoch set back
-/// too, the broker would take its first records for repeated ones.
 fn keep_coordinators_log(stack: &Stack) -> Result<PathBuf> {
     let kept = stack.scratch("transaction-state");
     fs::create_dir_all(&kept)?;

@@ -33,7 +33,8 @@ pub(super) fn redrive(app: &App, options: &Redrive) -> Result<()> {
         }
         return Ok(());
     }
-    let producer = TransactionalPublisher::open(&app.addresses.kafka, &format!("tapeline-redrive-{}", letters.name))?;
+    let mut producer =
+        TransactionalPublisher::open(&app.addresses.kafka, &format!("tapeline-redrive-{}", letters.name))?;
     Admin::connect(&app.addresses.kafka)?.wait_until_decided(&letters.name, PATIENCE)?;
     let mut batch = Vec::with_capacity(2 * BATCH);
     let mut written = 0;

@@ -1,8 +1,8 @@
 //! The parts of Kafka's protocol that librdkafka has no calls for: groups under KIP-848 in full, transactions as their
 //! coordinators and partitions see them. Messages are encoded by `kafka-protocol`; this module sends them.
 //!
-//! Blocking, one request at a time, with deadlines; for tools and for the start of a lane, not for records. It speaks
-//! plain text only, as all of Tapeline's Kafka clients do in this version (no TLS, no SASL).
+//! Blocking, with deadlines, one request at a time to each broker; for tools, for the start of a lane, and beneath
+//! [`crate::producer`]. It speaks plain text only, as all of Tapeline's Kafka clients do in this version (no TLS, no SASL).
 
 mod ahead;
 mod groups;
@@ -33,6 +33,7 @@ const RETRY_FOR: Duration = Duration::from_secs(20);
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// An answer that claims to be longer is none of Kafka's.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+const FRAME_LENGTH_BYTES: usize = 4;
 /// Versions that Kafka 4.0 and newer understand.
 const METADATA_VERSION: i16 = 12;
 const FIND_COORDINATOR_VERSION: i16 = 4;
@@ -59,12 +60,12 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    fn is(&self, wanted: ResponseError) -> bool {
+    pub(crate) fn is(&self, wanted: ResponseError) -> bool {
         matches!(self, Self::Refused { code, .. } if *code == wanted)
     }
 
     /// Whether the same request may succeed a little later.
-    fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code.is_retriable() || *code == ResponseError::ConcurrentTransactions)
     }
 }
@@ -88,8 +89,12 @@ impl From<ProtocolError> for PortError {
     }
 }
 
+fn away(address: &str, why: &anyhow::Error) -> ProtocolError {
+    ProtocolError::Away { address: address.to_owned(), why: format!("{why:#}") }
+}
+
 /// Fails if `code` is not that of success.
-fn accepted(what: impl Into<String>, code: i16) -> Result<(), ProtocolError> {
+pub(crate) fn accepted(what: impl Into<String>, code: i16) -> Result<(), ProtocolError> {
     code.err().map_or(Ok(()), |code| Err(ProtocolError::Refused { what: what.into(), code }))
 }
 
@@ -117,7 +122,7 @@ type Leaders = BTreeMap<(String, i32), String>;
 
 /// What coordinates what, as FindCoordinator counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Coordinator {
+pub(crate) enum Coordinator {
     Group = 0,
     Transaction = 1,
 }
@@ -135,16 +140,41 @@ impl Cluster {
     }
 
     /// Sends `request` to the broker at `address`; a connection that fails is made anew the next time.
-    fn ask<R>(&mut self, address: &str, version: i16, request: &R) -> Result<R::Response, ProtocolError>
+    pub(crate) fn ask<R>(&mut self, address: &str, version: i16, request: &R) -> Result<R::Response, ProtocolError>
     where
         R: Request,
     {
-        let away = |why: anyhow::Error| ProtocolError::Away { address: address.to_owned(), why: format!("{why:#}") };
+        let connection = self.send(address, version, request)?;
+        self.receive::<R>(address, version, connection)
+    }
+
+    /// Sends each request to its broker, all before the first answer is awaited.
+    pub(crate) fn ask_all<R: Request>(
+        &mut self,
+        version: i16,
+        requests: &[(String, R)],
+    ) -> Vec<Result<R::Response, ProtocolError>> {
+        let sent: Vec<_> = requests.iter().map(|(address, request)| self.send(address, version, request)).collect();
+        let answers = requests.iter().zip(sent).map(|((address, _), sent)| self.receive::<R>(address, version, sent?));
+        answers.collect()
+    }
+
+    fn send<R: Request>(&mut self, address: &str, version: i16, request: &R) -> Result<Connection, ProtocolError> {
         let mut connection = match self.connections.remove(address) {
             Some(connection) => connection,
-            None => Connection::open(address).map_err(away)?,
+            None => Connection::open(address).map_err(|why| away(address, &why))?,
         };
-        let answer = connection.ask(version, request).map_err(away)?;
+        connection.send(version, request).map_err(|why| away(address, &why))?;
+        Ok(connection)
+    }
+
+    fn receive<R: Request>(
+        &mut self,
+        address: &str,
+        version: i16,
+        mut connection: Connection,
+    ) -> Result<R::Response, ProtocolError> {
+        let answer = connection.receive::<R>(version).map_err(|why| away(address, &why))?;
         self.connections.insert(address.to_owned(), connection);
         Ok(answer)
     }
@@ -196,7 +226,8 @@ impl Cluster {
         present(found.remove(&(topic.to_owned(), partition)).flatten(), topic, partition)
     }
 
-    fn partition_leaders(
+    /// Address of the leader of each partition of `topics`, as far as it has one; topics that do not exist are left out.
+    pub(crate) fn partition_leaders(
         &mut self,
         topics: &[String],
     ) -> Result<BTreeMap<(String, i32), Option<String>>, ProtocolError> {
@@ -218,7 +249,7 @@ impl Cluster {
     }
 
     /// Address of the broker that coordinates `key`.
-    fn coordinator(&mut self, kind: Coordinator, key: &str) -> Result<String, ProtocolError> {
+    pub(crate) fn coordinator(&mut self, kind: Coordinator, key: &str) -> Result<String, ProtocolError> {
         let request = FindCoordinatorRequest::default()
             .with_key_type(kind as i8)
             .with_coordinator_keys(vec![StrBytes::from(key.to_owned())]);
@@ -235,7 +266,7 @@ impl Cluster {
     }
 }
 
-fn topic_name(name: &str) -> TopicName {
+pub(crate) fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from(name.to_owned()))
 }
 
@@ -263,21 +294,23 @@ impl Connection {
     }
 
     /// A frame is its length in four bytes, a header with the request's number, and the message.
-    fn ask<R: Request>(&mut self, version: i16, request: &R) -> anyhow::Result<R::Response> {
+    fn send<R: Request>(&mut self, version: i16, request: &R) -> anyhow::Result<()> {
         self.last_id = self.last_id.wrapping_add(1);
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
             .with_request_api_version(version)
             .with_correlation_id(self.last_id)
             .with_client_id(Some(StrBytes::from_static_str("tapeline")));
-        let mut body = BytesMut::new();
-        header.encode(&mut body, R::header_version(version))?;
-        request.encode(&mut body, version)?;
-        let mut frame = u32::try_from(body.len())?.to_be_bytes().to_vec();
-        frame.extend_from_slice(&body);
-        self.stream.write_all(&frame)?;
+        let mut frame = BytesMut::zeroed(FRAME_LENGTH_BYTES);
+        header.encode(&mut frame, R::header_version(version))?;
+        request.encode(&mut frame, version)?;
+        let length = u32::try_from(frame.len() - FRAME_LENGTH_BYTES)?;
+        frame[..FRAME_LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+        Ok(self.stream.write_all(&frame)?)
+    }
 
-        let mut length = [0; 4];
+    fn receive<R: Request>(&mut self, version: i16) -> anyhow::Result<R::Response> {
+        let mut length = [0; FRAME_LENGTH_BYTES];
         self.stream.read_exact(&mut length)?;
         let length = u32::from_be_bytes(length) as usize;
         anyhow::ensure!(length <= MAX_ANSWER_BYTES, "an answer of {length} bytes: is this a Kafka broker?");

@@ -14,7 +14,7 @@ pub(crate) use read::newest;
 
 use crate::journal::{OutputHash, VERSION};
 use crate::lane::{Lane, LaneError, LaneSpec};
-use crate::port::{InputPartition, Port};
+use crate::port::{InputPartition, OutView, Port};
 use crate::processor::{Coding, Processor};
 use crate::task::Task;
 use serde_bytes::ByteBuf;
@@ -199,7 +199,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
                 };
                 let mut payload = Vec::with_capacity(part.image.len() + 64);
                 self.records.parts.encode(&part, &mut payload);
-                self.outbox.push(&spec.topic, Some(task.partition), &key(&part), &payload);
+                self.port.send(OutView::without_headers(&spec.topic, Some(task.partition), &key(&part), &payload))?;
                 of_tasks.push(task.partition);
             }
             if of_tasks.last() == Some(&task.partition) {
