@@ -59,7 +59,7 @@ clickhouse_launch() {
   rm -rf "$dir/data/data/system"
   clickhouse_settings >"$dir/config.xml"
   clickhouse_users >"$dir/users.xml"
-  launch clickhouse python3 "$HERE/chserver.py" --lib "$CHDB_LIB" --path "$dir/data" --config "$dir/config.xml" \
+  launch clickhouse "${GIVING_WAY[@]}" python3 "$HERE/chserver.py" --lib "$CHDB_LIB" --path "$dir/data" --config "$dir/config.xml" \
     --http "$CLICKHOUSE_HTTP_PORT" --tcp "$CLICKHOUSE_TCP_PORT"
 }
 
