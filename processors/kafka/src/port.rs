@@ -193,6 +193,10 @@ impl Port for KafkaPort {
         Ok(self.poll_broadcast().unwrap_or(Polled::Nothing))
     }
 
+    fn rest(&mut self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
     fn reader(&self, topic: &str, partition: i32, from: i64) -> Result<Box<dyn Reader>, PortError> {
         self.readers.open(topic, partition, from)
     }

@@ -188,7 +188,7 @@ impl<P: Processor, C: Coding<P>, Q: Port> Lane<P, C, Q> {
     /// # Errors
     /// See [`LaneError`].
     pub fn step(&mut self, wait: Duration) -> Result<(), LaneError> {
-        std::thread::sleep(std::mem::take(&mut self.rest));
+        self.port.rest(std::mem::take(&mut self.rest));
         let is_snapshotting = self.has_snapshot_at_work();
         let batch = self.collect(if is_snapshotting { Duration::ZERO } else { wait })?;
         if !batch.is_empty() || self.has_snapshot_at_work() {

@@ -140,6 +140,9 @@ pub trait Port {
     /// See [`PortError`].
     fn poll(&mut self, wait: Duration) -> Result<Polled, PortError>;
 
+    /// Lets the broker rest between two transactions. Without a broker, in memory or in a simulation, nobody needs it.
+    fn rest(&mut self, _duration: Duration) {}
+
     /// A reader of a partition of any topic, beginning at `from`; its records' `input` is `usize::MAX`.
     ///
     /// # Errors
