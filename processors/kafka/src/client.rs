@@ -409,11 +409,10 @@ fn fatal_consumer_error(code: RDKafkaErrorCode, text: &str) -> PortError {
     }
 }
 
-/// What a producer's or transaction's error means. After a fatal one all calls fail alike; `fatal` is its reason.
+/// What the error of a producer without transactions means. After a fatal one all calls fail alike; `fatal` is its reason.
 pub(crate) fn producer_error(doing: &str, error: &KafkaError, fatal: Option<(RDKafkaErrorCode, String)>) -> PortError {
     let (code, text) = match (fatal, error) {
         (Some((code, text)), _) => (Some(code), format!("{doing}: {error}: {text}")),
-        (None, KafkaError::Transaction(inner)) => (Some(inner.code()), format!("{doing}: {error}")),
         (None, KafkaError::MessageProduction(code)) => (Some(*code), format!("{doing}: {error}")),
         (None, _) => (None, format!("{doing}: {error}")),
     };

@@ -279,7 +279,7 @@ fn short(text: &str) -> Vec<u8> {
 }
 
 /// Bytes without order, the first not 0, so that they are never taken for a frame.
-fn noise(seed: usize, length: usize) -> Vec<u8> {
+pub(super) fn noise(seed: usize, length: usize) -> Vec<u8> {
     let mut state = seed as u64 + 1;
     let mut bytes: Vec<u8> = (0..length)
         .map(|_| {

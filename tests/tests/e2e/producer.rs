@@ -1,6 +1,7 @@
 //! The lanes' transactional producer against a real broker: a transaction is read whole, in order and once, or not at all,
 //! whatever its size, whoever else claims its id, and while the broker is killed.
 
+use super::dead_letters::noise;
 use anyhow::{Context, Result, ensure};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -57,7 +58,8 @@ fn of_many_requests(stack: &Stack) -> Result<()> {
     topic(stack, other)?;
     let bootstrap = topic(stack, one)?;
     let mut publisher = TransactionalPublisher::open(bootstrap, "producer-many")?;
-    let noise = noise(900_000);
+    // No compression makes it shorter.
+    let noise = noise(7, 900_000);
     for round in 0..2 {
         let mut records: Vec<_> = (0..MANY).map(|place| record(one, 0, format!("{round} {place}"))).collect();
         records.push(record(one, 2, noise.clone()));
@@ -76,16 +78,6 @@ fn of_many_requests(stack: &Stack) -> Result<()> {
         ensure!(read(bootstrap, topic, partition)? == expected, "{topic}, partition {partition}");
     }
     Ok(())
-}
-
-/// Bytes that no compression makes shorter.
-fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 7_u64;
-    let next = move |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..bytes).map(next).collect()
 }
 
 fn after_another_claim(stack: &Stack) -> Result<()> {
@@ -108,7 +100,7 @@ fn with_a_record_that_is_refused(stack: &Stack) -> Result<()> {
     let name = "producer.refused";
     let bootstrap = topic(stack, name)?;
     let mut publisher = TransactionalPublisher::open(bootstrap, "producer-refused")?;
-    let refused = publisher.commit(&[record(name, 0, "beside it"), record(name, 1, noise(1_200_000))]);
+    let refused = publisher.commit(&[record(name, 0, "beside it"), record(name, 1, noise(7, 1_200_000))]);
     let Err(PortError::Away(why)) = refused else { anyhow::bail!("a record beyond the limit: {refused:?}") };
     ensure!(why.contains("producer.refused, partition 1") && why.contains("MessageTooLarge"), "it was told {why}");
     publisher.commit(&[record(name, 0, "after it")])?;

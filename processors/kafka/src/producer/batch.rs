@@ -3,6 +3,7 @@
 //!
 //! What is absent: reading them, and any knowledge of topics.
 
+use crate::protocol::{BEFORE_LENGTH_COUNTS, HEADER_BYTES, TRANSACTIONAL};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use std::io::Write;
 use tapeline_runtime::port::OutView;
@@ -14,14 +15,10 @@ const MAX_RECORDS: i32 = 10_000;
 
 const MAGIC: u8 = 2;
 const UNKNOWN_LEADER_EPOCH: i32 = -1;
-const TRANSACTIONAL: i16 = 1 << 4;
 const LZ4: i16 = 3;
-/// What the batch's length does not count: the base offset and the length.
-const BEFORE_LENGTH_COUNTS: usize = 12;
 /// Where the checksum stands, and the bytes that it is of begin.
 const CHECKSUM_AT: usize = 17;
 const CHECKED_FROM: usize = CHECKSUM_AT + 4;
-const HEADER_BYTES: usize = 61;
 
 /// Who writes, in which life: its epoch grows with each transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

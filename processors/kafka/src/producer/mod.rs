@@ -17,7 +17,7 @@
 mod batch;
 
 use crate::membership::Membership;
-use crate::protocol::{Cluster, Coordinator, ProtocolError, accepted, topic_name};
+use crate::protocol::{Cluster, Coordinator, ProtocolError, accepted, present, topic_name};
 use batch::{Batch, Identity};
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
@@ -32,8 +32,9 @@ use kafka_protocol::messages::txn_offset_commit_request::{
 use kafka_protocol::messages::{GroupId, ProducerId, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tapeline_runtime::port::{OutView, PortError};
+use tapeline_runtime::wall_clock::now_ms;
 use tapeline_schemas::topic::partition_of;
 
 /// How long a step of a transaction is repeated while brokers are away or busy.
@@ -246,9 +247,10 @@ impl Producer {
 
     /// Writes all batches: the first one of each partition, then the second ones, ...
     fn deliver(&mut self) -> Result<(), PortError> {
+        let identity = self.identity()?;
         let mut deadline = Instant::now() + PATIENCE;
         while self.topics.iter().flat_map(|topic| &topic.partitions).any(|partition| !partition.batches.is_empty()) {
-            match self.deliver_first_batches() {
+            match self.deliver_first_batches(identity) {
                 Ok(()) => deadline = Instant::now() + PATIENCE,
                 Err(error) if may_be_repeated(&error) && Instant::now() < deadline => {
                     tracing::debug!(%error, "a transaction's records are sent again");
@@ -263,8 +265,8 @@ impl Producer {
 
     /// # Errors
     /// The first failure; batches that were delivered are gone from their partitions in any case.
-    fn deliver_first_batches(&mut self) -> Result<(), ProtocolError> {
-        let requests = self.requests()?;
+    fn deliver_first_batches(&mut self, identity: Identity) -> Result<(), ProtocolError> {
+        let requests = self.requests(identity)?;
         self.is_open = true;
         let mut done = Ok(());
         for answer in self.cluster.ask_all(PRODUCE_VERSION, &requests) {
@@ -275,19 +277,14 @@ impl Producer {
     }
 
     /// One request for each leader, with the first batch of each of its partitions.
-    fn requests(&self) -> Result<Vec<(String, ProduceRequest)>, ProtocolError> {
-        let what = || format!("writing as {}", self.transactional_id);
-        let refused = |what, code| ProtocolError::Refused { what, code };
-        let identity = self.identity.ok_or_else(|| refused(what(), ResponseError::InvalidProducerIdMapping))?;
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    fn requests(&self, identity: Identity) -> Result<Vec<(String, ProduceRequest)>, ProtocolError> {
+        let now_ms = now_ms();
         let mut by_leader: BTreeMap<&str, Vec<TopicProduceData>> = BTreeMap::new();
         for topic in &self.topics {
             let mut of_topic: BTreeMap<&str, Vec<PartitionProduceData>> = BTreeMap::new();
             for (index, partition) in topic.partitions.iter().enumerate() {
                 let Some(batch) = partition.batches.front() else { continue };
-                let leader = partition.leader.as_deref().ok_or_else(|| {
-                    refused(format!("the leader of {}-{index}", topic.name), ResponseError::LeaderNotAvailable)
-                })?;
+                let leader = present(partition.leader.as_deref(), &topic.name, index as i32)?;
                 let records = Bytes::from(batch.encode(identity, partition.sequence, now_ms));
                 let data = PartitionProduceData::default().with_index(index as i32).with_records(Some(records));
                 of_topic.entry(leader).or_default().push(data);

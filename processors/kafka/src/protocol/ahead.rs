@@ -22,13 +22,14 @@ const PARTITION_MAX_BYTES: i32 = 64 << 10;
 const MAX_BYTES: i32 = 16 << 20;
 
 /// Sizes and places in the header of a batch (Kafka's message format 2).
-const HEADER_BYTES: usize = 61;
+pub(crate) const HEADER_BYTES: usize = 61;
 const LENGTH_AT: usize = 8;
-const BEFORE_LENGTH_COUNTS: usize = 12;
+/// What the batch's length does not count: the base offset and the length.
+pub(crate) const BEFORE_LENGTH_COUNTS: usize = 12;
 const ATTRIBUTES_AT: usize = 21;
 const LAST_OFFSET_DELTA_AT: usize = 23;
 const PRODUCER_ID_AT: usize = 43;
-const TRANSACTIONAL: i16 = 1 << 4;
+pub(crate) const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
 
 /// A partition from an offset on.

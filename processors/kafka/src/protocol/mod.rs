@@ -10,6 +10,7 @@ mod offsets;
 mod transactions;
 
 pub use ahead::Ahead;
+pub(crate) use ahead::{BEFORE_LENGTH_COUNTS, HEADER_BYTES, TRANSACTIONAL};
 pub use groups::{Group, Member};
 pub use offsets::{OffsetAndTime, OffsetOf};
 pub use transactions::{Marker, OpenProducer, Transaction};
@@ -99,7 +100,7 @@ pub(crate) fn accepted(what: impl Into<String>, code: i16) -> Result<(), Protoco
 }
 
 /// A leader, or the refusal, which may pass, that says whose is missing.
-fn present(leader: Option<String>, topic: &str, partition: i32) -> Result<String, ProtocolError> {
+pub(crate) fn present<T>(leader: Option<T>, topic: &str, partition: i32) -> Result<T, ProtocolError> {
     leader.ok_or_else(|| ProtocolError::Refused {
         what: format!("the leader of {topic}-{partition}"),
         code: ResponseError::LeaderNotAvailable,
